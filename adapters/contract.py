@@ -1,0 +1,402 @@
+"""The shared words: what an edit is, what can be bought, one HTTP exchange as data, and what a reply means.
+
+Everything here is a frozen value. An adapter turns an `Attempt` into an `HttpCall` and an `HttpReply` into an
+`Outcome`; whoever holds the socket, the clock and the money is elsewhere (`gateway/engine`). Money is an `int` of
+micro-dollars; times are seconds unless a name says otherwise.
+"""
+
+from datetime import date
+from enum import StrEnum
+from typing import Literal, Protocol
+
+from msgspec import Struct
+
+from adapters.options import Options
+
+# --- what is wanted -------------------------------------------------------------------------------------------------
+
+
+class Tier(StrEnum):
+    """Quality as a promise, lowest first. A tier asked for is a floor."""
+
+    PREVIEW = "preview"
+    DRAFT = "draft"
+    STANDARD = "standard"
+    PREMIUM = "premium"
+
+    @property
+    def rank(self) -> int:
+        return list(Tier).index(self)
+
+
+class ImageFormat(StrEnum):
+    PNG = "png"
+    JPEG = "jpeg"
+    WEBP = "webp"
+
+    @property
+    def media_type(self) -> str:
+        return f"image/{self.value}"
+
+
+class Picture(Struct, frozen=True):
+    """A checked input picture, named by its content: `digest` is the SHA-256 of its bytes, in hex."""
+
+    digest: str
+    format: ImageFormat
+    width: int
+    height: int
+    bytes: int
+
+
+class AutoSize(Struct, frozen=True, tag="auto"):
+    """Keep the first input's shape: the nearest ratio that the offer supports."""
+
+
+class ModelSize(Struct, frozen=True, tag="model"):
+    """Send no size and let the model choose; offers that require one are excluded."""
+
+
+class Ratio(Struct, frozen=True, tag="ratio"):
+    width: int
+    height: int
+
+    def __str__(self) -> str:
+        return f"{self.width}:{self.height}"
+
+
+class Pixels(Struct, frozen=True, tag="pixels"):
+    width: int
+    height: int
+
+    def __str__(self) -> str:
+        return f"{self.width}x{self.height}"
+
+
+SizeWish = AutoSize | ModelSize | Ratio | Pixels
+
+
+class Edit(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is wanted, provider-free. `None` means the offer's own documented default, and nothing is sent.
+
+    `mask` has the first image's size. Where it has an alpha channel, transparent is edited (OpenAI's meaning); else
+    white is edited. `safety` is 0 (strictest) to 6 (most permissive). Inside `options`, pictures are digests and
+    `option_pictures` describes them. `strict` turns every adjustment into an exclusion.
+    """
+
+    prompt: str
+    images: tuple[Picture, ...]
+    mask: Picture | None = None
+    size: SizeWish = AutoSize()
+    n: int = 1
+    seed: int | None = None
+    guidance: float | None = None
+    steps: int | None = None
+    negative_prompt: str | None = None
+    safety: int | None = None
+    flag_nsfw: bool = False
+    enhance_prompt: bool | None = None
+    output_format: ImageFormat = ImageFormat.PNG
+    output_quality: int = 95
+    options: Options = Options()
+    option_pictures: tuple[Picture, ...] = ()
+    strict: bool = False
+
+    def picture(self, digest: str) -> Picture:
+        """The description of any picture this edit names, by digest. Raises `KeyError` for a foreign one."""
+        mask = (self.mask,) if self.mask else ()
+        for picture in (*self.images, *mask, *self.option_pictures):
+            if picture.digest == digest:
+                return picture
+        raise KeyError(digest)
+
+
+# --- what can be bought ---------------------------------------------------------------------------------------------
+
+
+class Range(Struct, frozen=True):
+    """Both ends are included."""
+
+    least: float
+    most: float
+
+    def clamp(self, value: float) -> float:
+        return min(max(value, self.least), self.most)
+
+
+class Abilities(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What an offer can do as asked. An absent ability is `None`, `False` or empty.
+
+    `sizes`: the only sizes it can make, as `WxH`; empty where it takes any. `ratios`: where shape is chosen by name
+    instead of by pixels. `size_required`: the wire refuses a request without one. `safety`: our scale's values that
+    it can promise. `dials`: names under `options.<provider>` that this model takes.
+    """
+
+    images: int = 1
+    n: int = 1
+    sizes: tuple[str, ...] = ()
+    ratios: tuple[str, ...] = ()
+    size_required: bool = False
+    prompt: int = 3000
+    mask: bool = False
+    seed: bool = False
+    guidance: Range | None = None
+    steps: Range | None = None
+    negative_prompt: bool = False
+    safety: Range | None = None
+    flag_nsfw: bool = False
+    enhance_prompt: bool = False
+    dials: tuple[str, ...] = ()
+
+
+class Price(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What one picture costs from a day on, in micro-dollars, with where that was read.
+
+    With `size` or `steps` the price is for exactly those (a price by compute was seen there and nowhere else).
+    """
+
+    micro_usd: int
+    since: date
+    source: str
+    size: str | None = None
+    steps: int | None = None
+
+
+class Offer(Struct, frozen=True, kw_only=True):
+    """Something that can be bought: a provider's model. `wire_model` is the provider's own name for it."""
+
+    provider: str
+    model: str
+    wire_model: str
+    tier: Tier
+    abilities: Abilities
+    prices: tuple[Price, ...] = ()
+    billed: bool = True
+    usual_s: float = 10.0
+    default_steps: int | None = None
+
+    @property
+    def name(self) -> str:
+        return f"{self.provider}/{self.model}"
+
+
+class Adjustment(Struct, frozen=True):
+    """A field that could not be sent as asked. `sent` is None where nothing was sent."""
+
+    field: str
+    asked: str
+    sent: str | None
+    why: str
+
+
+class Attempt(Struct, frozen=True, kw_only=True):
+    """One try of one edit at one offer. `id` is 128 bits in hex that the gateway derived; an adapter only shapes it."""
+
+    id: str
+    number: int
+    edit: Edit
+    offer: Offer
+    callback_url: str | None = None
+
+
+# --- one HTTP exchange as data --------------------------------------------------------------------------------------
+
+
+class Step(StrEnum):
+    """`submit` and `resubmit` may cost money; nothing else does. `look_up` asks what became of a lost answer."""
+
+    SUBMIT = "submit"
+    RESUBMIT = "resubmit"
+    UPLOAD = "upload"
+    POLL = "poll"
+    LOOK_UP = "look_up"
+    FETCH = "fetch"
+    CANCEL = "cancel"
+
+    @property
+    def may_cost(self) -> bool:
+        return self in (Step.SUBMIT, Step.RESUBMIT)
+
+
+class Upload(Struct, frozen=True):
+    """Picture bytes, named instead of held: the sender reads them when it sends. `path` is the place of the
+    placeholder in a JSON document, as keys and indexes (unused for the other body forms)."""
+
+    digest: str
+    as_: Literal["data_uri", "base64", "part", "bytes"]
+    path: tuple[str | int, ...] = ()
+
+
+class Json(Struct, frozen=True, tag="json"):
+    """A JSON document as text; each upload replaces the `null` at its path."""
+
+    text: str
+    uploads: tuple[Upload, ...] = ()
+
+
+class FormFile(Struct, frozen=True):
+    """One file part. `filename` and `media_type` are ours, never the caller's."""
+
+    name: str
+    filename: str
+    media_type: str
+    upload: Upload
+
+
+class Form(Struct, frozen=True, tag="form"):
+    """multipart/form-data: text fields first, then files, in this order."""
+
+    fields: tuple[tuple[str, str], ...]
+    files: tuple[FormFile, ...] = ()
+
+
+class Bytes(Struct, frozen=True, tag="bytes"):
+    """One picture as the whole body."""
+
+    upload: Upload
+    media_type: str
+
+
+class HttpCall(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One HTTP request as data, without credential and without picture bytes.
+
+    `url` is relative to the provider's base or absolute; the sender adds the credential to relative ones only.
+    `carry` holds small strings that `read` needs from earlier replies: stored, never sent. Storable is not loggable:
+    the body holds the prompt.
+    """
+
+    step: Step
+    method: Literal["GET", "POST", "PUT", "DELETE"]
+    url: str
+    headers: tuple[tuple[str, str], ...] = ()
+    body: Json | Form | Bytes | None = None
+    carry: dict[str, str] = {}
+
+
+class HttpReply(Struct, frozen=True):
+    """Header names are lower-case."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+class Auth(Struct, frozen=True):
+    """How the sender presents a provider's key. `header` None sends none."""
+
+    header: str | None = "Authorization"
+    scheme: str = "Bearer"
+
+
+# --- what a reply means ---------------------------------------------------------------------------------------------
+
+
+class FailureKind(StrEnum):
+    """What a failure means for what comes next. The only list; the adapter assigns it, policies react to it."""
+
+    INVALID = "invalid"  # the request itself is wrong, anywhere
+    UNSUPPORTED = "unsupported"  # this offer cannot do it; another might
+    MODERATED = "moderated"  # refused for its content
+    CREDENTIAL = "credential"  # the provider refuses our key
+    CREDIT = "credit"  # the provider refuses for lack of our money
+    RATE_LIMITED = "rate_limited"  # too many or too much at once, by our account
+    BUSY = "busy"  # the provider has no capacity or is down, and said so
+    NOT_SENT = "not_sent"  # never connected
+    LOST = "lost"  # a submit's answer was lost or unreadable
+    TASK_FAILED = "task_failed"  # accepted, then failed, and said so about our task
+    BAD_PICTURE = "bad_picture"  # done, but a picture is missing or undecodable
+    EXPIRED = "expired"  # accepted, and its result is gone or never came in time
+
+
+class Fate(StrEnum):
+    """What became of the work, as far as the reply proves it."""
+
+    NOT_RUN = "not_run"
+    MAY_HAVE_RUN = "may_have_run"
+    RAN = "ran"
+
+
+class Link(Struct, frozen=True, tag="link"):
+    """A result to fetch. `nsfw` is the provider's own flag where it gave one; `id` tells results of a task apart."""
+
+    url: str
+    id: str | None = None
+    seed: int | None = None
+    nsfw: bool | None = None
+
+
+class Inline(Struct, frozen=True, tag="inline"):
+    """A result that came in the reply, as base64 text or a data URI (not yet decoded or checked)."""
+
+    data: str
+    id: str | None = None
+    seed: int | None = None
+    nsfw: bool | None = None
+
+
+class Done(Struct, frozen=True, kw_only=True, tag="done"):
+    """Finished. Fewer pictures than asked is a partial result. `cost_micro` is the provider's own figure for all of
+    them, or None where it gave none worth believing. `refresh` asks for fresh links to the same pictures.
+    `notes` are short words of the engine behind the offer for the caller (what a preview did not apply)."""
+
+    pictures: tuple[Link | Inline, ...]
+    cost_micro: int | None = None
+    refresh: HttpCall | None = None
+    notes: tuple[str, ...] = ()
+
+
+class Next(Struct, frozen=True, kw_only=True, tag="next"):
+    """The next call to make. `after`: seconds from now (for polls, the least; the engine has its own rhythm).
+    `guard`: seconds that must have passed since this attempt's last submit or resubmit ended. `partial`: what this
+    reply already delivered; replies are cumulative."""
+
+    call: HttpCall
+    after: float = 0.0
+    guard: float = 0.0
+    partial: Done | None = None
+
+
+class Failed(Struct, frozen=True, kw_only=True, tag="failed"):
+    """`message` is safe to show: our words and the provider's code, never its free text. `cost_micro` where the
+    provider charged all the same."""
+
+    kind: FailureKind
+    fate: Fate
+    message: str
+    retry_after: float | None = None
+    cost_micro: int | None = None
+
+
+class Unclear(Struct, frozen=True, kw_only=True, tag="unclear"):
+    """The reply proves nothing. After a poll, poll again; after a look-up, ask `recover` for the next way.
+    `hopeless`: no further way can tell (an id that turns out to be somebody else's): the attempt is unresolved."""
+
+    message: str
+    hopeless: bool = False
+
+
+Outcome = Done | Next | Failed | Unclear
+
+
+class Adapter(Protocol):
+    """One provider's wire, both ways. Pure: the same arguments give the same value, and nothing is touched.
+
+    `submit` may return an upload first; the call that may cost money follows from `read`. `read` never raises,
+    whatever the reply holds. `recover` is the tried-th way (from 0) to learn what became of a submit whose answer was
+    lost; None says that no way is left. `cancel` is None where the provider cannot. `client_ids`: a task's id is ours
+    to choose, so that a repeated submit is refused by the provider instead of bought again.
+    """
+
+    @property
+    def auth(self) -> Auth: ...
+
+    @property
+    def client_ids(self) -> bool: ...
+
+    def submit(self, attempt: Attempt) -> Next: ...
+
+    def read(self, attempt: Attempt, call: HttpCall, reply: HttpReply) -> Outcome: ...
+
+    def recover(self, attempt: Attempt, tried: int) -> Next | None: ...
+
+    def cancel(self, attempt: Attempt, call: HttpCall) -> HttpCall | None: ...
