@@ -1,0 +1,73 @@
+"""Offers, edits and Hypothesis strategies that the policy tests share."""
+
+from datetime import date
+from typing import Any
+
+from hypothesis import strategies as st
+
+from adapters.contract import Abilities, Edit, ImageFormat, Offer, Picture, Price, Range, Tier
+from policies.facts import Facts, OfferFacts
+from policies.plans import Policy
+from policies.wishes import Wishes
+
+DAY = date(2026, 11, 20)
+PHOTO = Picture("0" * 64, ImageFormat.JPEG, 1500, 1000, 100_000)
+
+
+def edit(**fields: Any) -> Edit:
+    given: dict[str, Any] = {"prompt": "Make the mug blue", "images": (PHOTO,)} | fields
+    return Edit(**given)
+
+
+def price(micro_usd: int, since: date = date(2026, 1, 1), **fields: Any) -> Price:
+    return Price(micro_usd=micro_usd, since=since, source="a test", **fields)
+
+
+def offer(name: str, micro_usd: int = 40_000, tier: Tier = Tier.STANDARD, **fields: Any) -> Offer:
+    provider, _, model = name.partition("/")
+    given: dict[str, Any] = {"abilities": Abilities(), "prices": (price(micro_usd),), "wire_model": model} | fields
+    return Offer(provider=provider, model=model, tier=tier, **given)
+
+
+PRO = offer("runware/kontext-pro")
+MAX = offer("runware/kontext-max", 80_000, Tier.PREMIUM)
+DEV = offer(
+    "runware/kontext-dev",
+    tier=Tier.DRAFT,
+    abilities=Abilities(n=20, steps=Range(1, 100)),
+    prices=(price(14_300, size="1248x832", steps=28), price(15_000)),
+    default_steps=28,
+)
+FLOW_PRO = offer("runflow/kontext-pro")
+FLOW_MAX = offer("runflow/kontext-max", 80_000, Tier.PREMIUM)
+PREVIEW = offer("local/preview", tier=Tier.PREVIEW, prices=(), billed=False, usual_s=0.5)
+
+SHOP = {one.name: one for one in (PRO, MAX, DEV, FLOW_PRO, FLOW_MAX, PREVIEW)}
+
+names = st.lists(st.sampled_from(sorted(SHOP)), max_size=6).map(tuple)
+seconds = st.floats(0, 200, allow_nan=False)
+offer_facts = st.builds(
+    OfferFacts,
+    usual_s=st.none() | seconds,
+    healthy=st.booleans(),
+    disabled=st.sampled_from([None, None, None, "drained by an operator"]),
+)
+facts = st.builds(
+    Facts, day=st.just(DAY), elapsed_s=seconds, offers=st.dictionaries(st.sampled_from(sorted(SHOP)), offer_facts)
+)
+wishes = st.builds(
+    Wishes,
+    tier=st.sampled_from(Tier),
+    max_cost_micro=st.none() | st.integers(0, 200_000),
+    deadline_s=seconds,
+    models=names,
+    allowed=st.none() | names,
+)
+policies = st.builds(
+    Policy,
+    name=st.just("any"),
+    tier=st.sampled_from(Tier),
+    offers=names,
+    order=st.lists(st.sampled_from(["cheapest", "fastest"]), max_size=2).map(tuple),
+)
+edits = st.builds(edit, n=st.integers(1, 3), steps=st.none() | st.integers(1, 100), strict=st.booleans())
