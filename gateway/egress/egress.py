@@ -1,0 +1,220 @@
+"""The one way out. `Egress.send` makes one call under a profile's rules and gives the whole answer, or one of three
+errors: not sent, may have been sent, or refused by our own rules.
+
+A lane is what one profile has to itself: its rule, its connections, its look-up threads. Strangers' hosts never share
+a connection pool with a provider.
+"""
+
+import asyncio
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping, MutableMapping
+from contextlib import AsyncExitStack
+from io import BytesIO
+from typing import Any, cast
+from urllib.parse import urljoin
+
+import httpx
+from msgspec import Struct
+from msgspec.structs import replace
+
+from adapters.contract import HttpReply
+from gateway.egress.engine_errors import AddressRefused, was_sent
+from gateway.egress.errors import AnswerRefused, EgressError, MaybeSent, NotSent, Reason, Refused
+from gateway.egress.profiles import Profile, Rule, named_hosts
+from gateway.egress.resolver import CheckedResolver, Lookup
+from gateway.egress.transport import AiohttpTransport, Stage
+
+Body = bytes | AsyncIterable[bytes] | None
+Message = MutableMapping[str, Any]  # ASGI's own types: the messages are open dictionaries by specification
+AsgiApp = Callable[[Message, Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]], Awaitable[None]]
+
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_PLAIN = frozenset({"", "identity"})
+# One sentence for every way a host can fail, so that a caller who names hosts learns nothing about their ports.
+_NO_ANSWER = "the host gave no usable answer"
+
+
+class Call(Struct, frozen=True):
+    """What stays the same from hop to hop."""
+
+    method: str
+    headers: Mapping[str, str]
+    body: Body
+    stage: Stage
+    fresh: bool
+
+    def request(self, url: str) -> httpx.Request:
+        extensions = {"stage": self.stage}
+        return httpx.Request(self.method, url, headers=self.headers, content=self.body, extensions=extensions)
+
+    def without_credentials(self) -> "Call":
+        kept = {name: value for name, value in self.headers.items() if name.lower() == "accept"}
+        return replace(self, headers=kept)
+
+
+class Lane:
+    """One profile's rule and connections."""
+
+    def __init__(self, profile: Profile, allowed: frozenset[str], lookup: Lookup | None) -> None:
+        self.rule = Rule.of(profile, allowed)
+        self._resolver = CheckedResolver(self.rule.named, lookup)
+        self._pooled = AiohttpTransport(self._resolver, connect_s=profile.connect_s)
+        self._fresh = AiohttpTransport(self._resolver, connect_s=profile.connect_s, reuse=False)
+
+    def transport(self, *, fresh: bool) -> httpx.AsyncBaseTransport:
+        return self._fresh if fresh else self._pooled
+
+    async def aclose(self) -> None:
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(self._resolver.close)
+            stack.push_async_callback(self._pooled.aclose)
+            stack.push_async_callback(self._fresh.aclose)
+
+
+class Mount(httpx.AsyncBaseTransport):
+    """An app of this process, reached as if it were a provider. `prefix` is where its API begins, like `/v1`."""
+
+    def __init__(self, app: AsgiApp, prefix: str) -> None:
+        self._inner = httpx.ASGITransport(app)
+        self.prefix = prefix
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        request.extensions["stage"].connected = True
+        return await self._inner.handle_async_request(request)
+
+
+class Egress:
+    """Made once per process, in its event loop; `aclose` when all calls have ended."""
+
+    def __init__(self, allowed: frozenset[str], lookup: Lookup | None) -> None:
+        self._allowed = allowed
+        self._lookup = lookup
+        self._lanes: dict[Profile, Lane] = {}
+        self._mounts: dict[str, Mount] = {}
+        self._closed = False
+
+    @classmethod
+    def open(cls, *, allow_hosts: Iterable[str] = (), lookup: Lookup | None = None) -> "Egress":
+        """`allow_hosts`: `host:port`s that may have private addresses. `lookup` resolves names, in place of the
+        system. Raises `ValueError` for an entry that is not a host and a port."""
+        return cls(named_hosts(allow_hosts), lookup)
+
+    def mount(self, base: str, app: AsgiApp, *, prefix: str = "") -> None:
+        """Calls under `base` (like `embedded:preview`) go to `app`, for profiles whose own base that is; no other
+        profile reaches it, whatever URL it is given."""
+        self._mounts[base] = Mount(app, prefix)
+
+    async def send(
+        self,
+        profile: Profile,
+        method: str,
+        url: str,
+        headers: Mapping[str, str] | None = None,
+        body: Body = None,
+        *,
+        timeout_s: float | None = None,
+        fresh: bool = False,
+    ) -> HttpReply:
+        """One call and its whole answer, any status. `timeout_s` replaces the profile's outer deadline. `fresh` uses
+        a connection of its own: for a submit whose arrival nobody could look up, since a reused connection may break
+        in a way that does not tell.
+
+        Raises `NotSent`, `MaybeSent`, or of these `Refused` and `AnswerRefused` where our own rules said no.
+        """
+        call = Call(method, headers or {}, body, Stage(), fresh)
+        try:
+            async with asyncio.timeout(profile.total_s if timeout_s is None else timeout_s):
+                return await self._follow(profile, call, url)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it was sent or it was not
+            raise _judged(error, connected=call.stage.connected) from None
+
+    async def _follow(self, profile: Profile, call: Call, url: str) -> HttpReply:
+        """Redirects only of a GET, only as far as the profile goes, each through all checks and without anything
+        that the caller of `send` put into the headers but what it accepts."""
+        transport, here = self._route(profile, call, url)
+        reply = await _exchange(transport, call.request(here), profile.answer_bytes)
+        if call.method != "GET" or not profile.redirects:
+            return reply
+        call = call.without_credentials()
+        for _ in range(profile.redirects):
+            if reply.status not in _REDIRECTS:
+                return reply
+            transport, here = self._route(profile, call, _next_url(here, reply))
+            reply = await _exchange(transport, call.request(here), profile.answer_bytes)
+        if reply.status in _REDIRECTS:
+            raise AnswerRefused(Reason.REDIRECTS, f"the URL redirects more than {profile.redirects} times")
+        return reply
+
+    def _route(self, profile: Profile, call: Call, url: str) -> tuple[httpx.AsyncBaseTransport, str]:
+        """What carries this call, and its URL in the form that was judged."""
+        mount = self._mounts.get(profile.base or "")
+        if mount is not None and url.startswith(f"{profile.base}/"):
+            return mount, f"http://mounted{mount.prefix}{url.removeprefix(profile.base or '')}"
+        lane = self._lane(profile)
+        return lane.transport(fresh=call.fresh), lane.rule.judge(url).url
+
+    def _lane(self, profile: Profile) -> Lane:
+        lane = self._lanes.get(profile)
+        if lane is None:
+            if self._closed:
+                raise RuntimeError("the egress is closed")
+            lane = self._lanes[profile] = Lane(profile, self._allowed, self._lookup)
+        return lane
+
+    async def aclose(self) -> None:
+        self._closed = True
+        async with AsyncExitStack() as stack:
+            for lane in self._lanes.values():
+                stack.push_async_callback(lane.aclose)
+        self._lanes.clear()
+
+
+async def _exchange(transport: httpx.AsyncBaseTransport, request: httpx.Request, cap: int) -> HttpReply:
+    response = await transport.handle_async_request(request)
+    stream = cast("httpx.AsyncByteStream", response.stream)
+    try:
+        headers = dict(response.headers.items())
+        if headers.get("content-encoding", "").strip().lower() not in _PLAIN:
+            raise AnswerRefused(Reason.ENCODING, "the answer is compressed, though identity was asked for")
+        return HttpReply(response.status_code, headers, await _read(stream, headers.get("content-length", ""), cap))
+    finally:
+        await stream.aclose()
+
+
+async def _read(stream: httpx.AsyncByteStream, announced: str, cap: int) -> bytes:
+    """The body in one copy: `BytesIO` hands its own buffer out, where joining a list would hold everything twice."""
+    if announced.isdecimal() and int(announced) > cap:
+        raise _too_large(cap)
+    buffer = BytesIO()
+    async for piece in stream:
+        if buffer.tell() + len(piece) > cap:
+            raise _too_large(cap)
+        buffer.write(piece)
+    return buffer.getvalue()
+
+
+def _too_large(cap: int) -> AnswerRefused:
+    return AnswerRefused(Reason.SIZE, f"the answer is larger than {cap} bytes")
+
+
+def _next_url(here: str, reply: HttpReply) -> str:
+    """Where a redirect leads. Not judged yet."""
+    location = reply.headers.get("location")
+    if location is None:
+        raise AnswerRefused(Reason.REDIRECTS, "the URL redirects without saying where")
+    there = urljoin(here, location)
+    if here.startswith("https://") and not there.startswith("https://"):
+        raise AnswerRefused(Reason.DOWNGRADE, "the URL redirects from https to something else")
+    return there
+
+
+def _judged(error: Exception, *, connected: bool) -> EgressError:
+    """What a failed call means. A refusal of a place that an answer redirected to is a refusal of that answer."""
+    if isinstance(error, Refused) and connected:
+        return AnswerRefused(error.reason, str(error))
+    if isinstance(error, EgressError):
+        return error
+    if isinstance(error, AddressRefused):
+        return (AnswerRefused if connected else Refused)(Reason.ADDRESS, "the URL's host is not on the public internet")
+    sent = was_sent(error) if isinstance(error, httpx.TransportError) else connected
+    detail = str(error) if isinstance(error, httpx.TransportError) else type(error).__name__
+    return (MaybeSent if sent else NotSent)(_NO_ANSWER, detail)
