@@ -1,0 +1,271 @@
+"""Edits in the store: accepted once, tried in order, finished once, and owned by one replica at a time.
+
+Each method is one script (`lua/`) and one round trip. When the store is away every one of them raises
+`StoreUnavailable`, and the step may or may not have taken effect. So nothing is accepted or opened without the store;
+a call already under way goes on in memory, and its end is written by the same step again once the store is back.
+"""
+
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import cast
+
+from msgspec import Struct
+from msgspec.structs import replace
+from redis.asyncio import Redis
+
+from adapters.contract import Step as HttpStep
+from gateway.state.connection import unavailable
+from gateway.state.documents import read_edit, write_attempt, write_edit, write_end
+from gateway.state.records import AttemptRecord, AttemptState, EditRecord, End, Status
+from gateway.state.scripts import Reply, Scripts, Step
+
+_TAG = "{kontext}"  # one Cluster slot for all that a step touches together
+_EDIT, _OWNER, _CLAIM, _PERMITS = f"{_TAG}:edit:", f"{_TAG}:owner:", f"{_TAG}:claim:", f"{_TAG}:permits:"
+_REPLICAS = f"{_TAG}:replicas"
+_WEEK_MS = 7 * 24 * 3600 * 1000
+
+
+class Fenced(Exception):  # noqa: N818 - the name is the fact
+    """The edit is no longer this replica's: another claimed it, or the store lost it. Stop working on it; send nothing
+    more and write nothing more."""
+
+
+class IllegalMove(Exception):  # noqa: N818 - the name is the fact
+    """A step that would go backward, or twice. The worker's picture of the edit is wrong; the message says where."""
+
+
+class Permit(Struct, frozen=True):
+    """The right to have one attempt open at a provider account, of which there are `limit`."""
+
+    account: str
+    limit: int
+
+
+class NoPermit(Struct, frozen=True):
+    """As many attempts are open at the account as may be. Nothing was written."""
+
+
+class Edits:
+    """The edits that `replica` works on. A step takes the record and gives it back as it now lies in the store: its
+    stamps are the store's clock. A step that finds another owner or epoch than the record's raises `Fenced`.
+
+    `dead_ms`: silence after which a replica's edits can be claimed. `keep_ms`: how long a terminal record stays.
+    """
+
+    def __init__(
+        self,
+        store: Redis,
+        replica: str,
+        *,
+        dead_ms: int = 10_000,
+        keep_ms: int = _WEEK_MS,
+        clock: Callable[[], int] | None = None,
+    ) -> None:
+        self.replica = replica
+        self._store = store
+        self._scripts = Scripts(store, clock)
+        self._owned = _OWNER + replica
+        self._dead_ms = dead_ms
+        self._keep_ms = keep_ms
+
+    def __repr__(self) -> str:
+        return f"Edits(replica={self.replica!r})"
+
+    async def accept(
+        self, record: EditRecord, attempt: AttemptRecord | None, permit: Permit | None
+    ) -> tuple[EditRecord, AttemptRecord | None]:
+        """Writes the edit under this replica, with its first attempt where one is given and a permit is free.
+
+        `permit` None asks for none. The attempt given back is None where none was opened; the edit is then queued.
+        """
+        if attempt is not None and attempt.number != 1:
+            raise IllegalMove(f"{record.id}: the first attempt is number 1, not {attempt.number}")
+        _, now, opened = await self._step(
+            Step.ACCEPT,
+            record.id,
+            (_EDIT + record.id, self._owned, _REPLICAS, _permits(permit)),
+            record.id,
+            self.replica,
+            record.epoch,
+            write_edit(record),
+            b"" if attempt is None else write_attempt(attempt),
+            "" if attempt is None else _posting(attempt),
+            _limit(permit),
+        )
+        accepted = replace(record, status=Status.QUEUED, owner=self.replica, created_ms=_ms(now))
+        if attempt is None or not opened:
+            return accepted, None
+        begun = _opened(attempt, _ms(now))
+        return replace(accepted, status=Status.RUNNING, attempts=(begun,)), begun
+
+    async def open(self, record: EditRecord, attempt: AttemptRecord, permit: Permit | None) -> AttemptRecord | NoPermit:
+        """Writes the next attempt, numbered from 1, before anything of it is sent. No other may be open."""
+        said, now = await self._step(
+            Step.OPEN,
+            record.id,
+            (_EDIT + record.id, _permits(permit)),
+            record.id,
+            record.owner,
+            record.epoch,
+            attempt.number,
+            write_attempt(attempt),
+            _posting(attempt),
+            _limit(permit),
+        )
+        return NoPermit() if said == b"no_permit" else _opened(attempt, _ms(now))
+
+    async def store(self, record: EditRecord, attempt: AttemptRecord) -> AttemptRecord:
+        """Writes what an open attempt is about to do or has learnt.
+
+        A resubmit, and a submit that is still an intent, are about to be sent: `posted_ms` is stamped anew, at every
+        call. A submit that is kept as the last call of an unknown or accepted attempt is not.
+        """
+        _, now = await self._step(
+            Step.STORE,
+            record.id,
+            (_EDIT + record.id,),
+            record.owner,
+            record.epoch,
+            attempt.number,
+            attempt.state,
+            write_attempt(attempt),
+            _posting(attempt),
+            _operation(),
+        )
+        return _stored(attempt, _ms(now))
+
+    async def close(self, record: EditRecord, attempt: AttemptRecord) -> AttemptRecord:
+        """Ends an attempt (settled, released or unresolved) and frees its permit."""
+        _, now = await self._step(
+            Step.CLOSE,
+            record.id,
+            (_EDIT + record.id,),
+            record.id,
+            record.owner,
+            record.epoch,
+            attempt.number,
+            attempt.state,
+            write_attempt(attempt),
+        )
+        return replace(attempt, closed_ms=_ms(now))
+
+    async def finish(self, record: EditRecord, end: End, attempt: AttemptRecord | None) -> EditRecord:
+        """Writes the edit's end, together with the close of `attempt` where one is given."""
+        closing = ("", "", b"") if attempt is None else (attempt.number, attempt.state, write_attempt(attempt))
+        _, now = await self._step(
+            Step.FINISH,
+            record.id,
+            (_EDIT + record.id, _OWNER + record.owner),
+            record.id,
+            record.owner,
+            record.epoch,
+            end.status,
+            write_end(end),
+            self._keep_ms,
+            *closing,
+        )
+        finished = replace(record, status=end.status, end=end, finished_ms=_ms(now))
+        return finished if attempt is None else _with(finished, replace(attempt, closed_ms=_ms(now)))
+
+    async def get(self, edit_id: str) -> EditRecord | None:
+        """The whole record, or None for an id that the store does not hold."""
+        with unavailable():
+            fields = await cast("Awaitable[dict[bytes, bytes]]", self._store.hgetall(_EDIT + edit_id))
+        return read_edit(fields) if fields else None
+
+    async def owned(self) -> tuple[str, ...]:
+        """The ids of the open edits that the store holds as this replica's, oldest first."""
+        with unavailable():
+            found = self._store.zrange(self._owned, 0, -1)  # pyright: ignore[reportUnknownMemberType] - redis-py's own
+            ids = await cast("Awaitable[list[bytes]]", found)
+        return tuple(edit_id.decode() for edit_id in ids)
+
+    async def beat(self) -> int:
+        """This replica lives. After an outage of the store: beat first, and claim nothing for `dead_ms`, since every
+        replica looks dead until its own next beat."""
+        _, now = await self._scripts.run(Step.BEAT, (_REPLICAS,), self.replica)
+        return _ms(now)
+
+    async def retire(self) -> None:
+        """This replica leaves; what it still owns can be claimed at once."""
+        await self._scripts.run(Step.RETIRE, (_REPLICAS, self._owned), self.replica)
+
+    async def claim(self, limit: int) -> tuple[EditRecord, ...]:
+        """Takes up to `limit` open edits of dead replicas, each at a raised epoch.
+
+        Their former owner may have died between a stamp and its post, or after it: an intent found here is unknown.
+        """
+        _, _, found = await self._scripts.run(
+            Step.CLAIM,
+            (_REPLICAS, self._owned, _CLAIM + self.replica),
+            self.replica,
+            limit,
+            self._dead_ms,
+            _operation(),
+            _EDIT,
+            _OWNER,
+        )
+        hashes = cast("list[list[bytes]]", found)[1::2]
+        return tuple(read_edit(dict(zip(flat[::2], flat[1::2], strict=True))) for flat in hashes)
+
+    async def _step(self, step: Step, edit_id: str, keys: tuple[str, ...], *args: str | bytes | int) -> Reply:
+        reply = await self._scripts.run(step, keys, *args)
+        if reply[0] == b"fenced":
+            raise Fenced(f"{edit_id} is not this replica's any more: {_holder(reply)}")
+        if reply[0] == b"illegal":
+            raise IllegalMove(f"{edit_id}: {cast('bytes', reply[1]).decode()}")
+        return reply
+
+
+def _holder(reply: Reply) -> str:
+    owner, epoch = (cast("bytes", part).decode() for part in reply[1:3])
+    return f"{owner} holds it at epoch {epoch}" if owner else "the store does not hold it"
+
+
+def _posting(attempt: AttemptRecord) -> str:
+    step = attempt.call.step
+    posts = step is HttpStep.RESUBMIT or (step is HttpStep.SUBMIT and attempt.state is AttemptState.INTENT)
+    return "1" if posts else ""
+
+
+def _permits(permit: Permit | None) -> str:
+    """A key is named even where none is used: an empty one would lie in another Cluster slot."""
+    return _PERMITS + (permit.account if permit else "")
+
+
+def _limit(permit: Permit | None) -> str | int:
+    return "" if permit is None else permit.limit
+
+
+def _operation() -> str:
+    """Names one call of one method, so that the client library's own repeat of it is known as a repeat."""
+    return secrets.token_hex(8)
+
+
+def _ms(value: object) -> int:
+    return cast("int", value)
+
+
+# --- the record as the script left it: the same stamps as in `prelude.lua` ------------------------------------------
+
+
+def _opened(attempt: AttemptRecord, now_ms: int) -> AttemptRecord:
+    return _posted(replace(attempt, state=AttemptState.INTENT, opened_ms=now_ms), now_ms)
+
+
+def _stored(attempt: AttemptRecord, now_ms: int) -> AttemptRecord:
+    if attempt.state is AttemptState.ACCEPTED and not attempt.accepted_ms:
+        return replace(attempt, accepted_ms=now_ms)
+    return _posted(attempt, now_ms)
+
+
+def _posted(attempt: AttemptRecord, now_ms: int) -> AttemptRecord:
+    if not _posting(attempt):
+        return attempt
+    return replace(attempt, posted_ms=now_ms, first_posted_ms=attempt.first_posted_ms or now_ms)
+
+
+def _with(record: EditRecord, attempt: AttemptRecord) -> EditRecord:
+    """The record with this attempt in its place; a caller's own record may lag behind by a few."""
+    others = (other for other in record.attempts if other.number != attempt.number)
+    return replace(record, attempts=tuple(sorted((*others, attempt), key=lambda each: each.number)))

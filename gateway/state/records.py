@@ -1,0 +1,147 @@
+"""What the store keeps of an edit: the wish and its plan (written once), its attempts (each written before it is sent),
+and its end (written once). All times are epoch milliseconds of the store's clock unless a name says otherwise."""
+
+from enum import StrEnum
+
+from msgspec import Struct
+
+from adapters.contract import Edit, FailureKind, Fate, HttpCall, ImageFormat, Tier
+from policies.plans import Plan
+
+
+class Status(StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    REFUSED = "refused"
+    CANCELLED = "cancelled"
+    UNRESOLVED = "unresolved"
+
+    @property
+    def is_terminal(self) -> bool:
+        return self in (Status.SUCCEEDED, Status.FAILED, Status.REFUSED, Status.CANCELLED)
+
+
+class AttemptState(StrEnum):
+    """Forward only. `intent`: stamped and about to be sent; `accepted`: the provider has it; `unknown`: its answer was
+    lost; the rest are ends."""
+
+    INTENT = "intent"
+    ACCEPTED = "accepted"
+    UNKNOWN = "unknown"
+    SETTLED = "settled"
+    RELEASED = "released"
+    UNRESOLVED = "unresolved"
+
+    @property
+    def is_open(self) -> bool:
+        return self in (AttemptState.INTENT, AttemptState.ACCEPTED, AttemptState.UNKNOWN)
+
+
+class AttemptRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One try of one offer. `call` is the exact next (or last) HTTP call, enough to go on from after a crash.
+
+    `price_micro` is for all of its `pictures`. `posted_ms` is the stamp of the last submit or resubmit,
+    `first_posted_ms` of the first. `tried` counts the ways of `recover` already used. `cost_micro` is set when settled.
+    """
+
+    id: str
+    number: int
+    offer: str
+    provider: str
+    price_micro: int
+    pictures: int = 1
+    state: AttemptState
+    call: HttpCall
+    opened_ms: int = 0
+    posted_ms: int = 0
+    first_posted_ms: int = 0
+    accepted_ms: int = 0
+    closed_ms: int = 0
+    tried: int = 0
+    polls: int = 0
+    cost_micro: int | None = None
+    cost_source: str | None = None
+    failure: FailureKind | None = None
+    fate: Fate | None = None
+    message: str = ""
+
+
+class Output(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How the caller wants the pictures handed over."""
+
+    delivery: str = "url"
+    upload_url: str | None = None
+    ttl_s: int | None = None
+
+
+class Wish(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What an edit asks for beyond the picture: quality, money, time, and where the answer goes."""
+
+    tier: Tier
+    policy: str
+    models: tuple[str, ...] = ()
+    max_cost_micro: int | None = None
+    deadline_s: float = 120.0
+    output: Output = Output()
+    metadata: dict[str, str] = {}
+
+
+class Image(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A delivered picture: `digest` names its bytes in the result store."""
+
+    digest: str
+    format: ImageFormat
+    width: int
+    height: int
+    bytes: int
+    seed: int | None = None
+    nsfw: bool | None = None
+    warnings: tuple[str, ...] = ()
+
+
+class Problem(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Why an edit did not succeed, in words for its caller. `kind` is a problem type of the API."""
+
+    kind: str
+    detail: str
+
+
+class End(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How an edit ended. `offer` is the one that delivered."""
+
+    status: Status
+    offer: str | None = None
+    images: tuple[Image, ...] = ()
+    cost_micro: int = 0
+    late: bool = False
+    notes: tuple[str, ...] = ()
+    problem: Problem | None = None
+
+
+class EditRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One edit, whole. `version` is the record's schema: a release reads its own and the one before.
+
+    `origin` is what attempt ids derive from. `input_pixels` signs the first picture's pixels, to know an unchanged
+    result by. `owner` is the replica that works on it; every write carries `epoch`.
+    """
+
+    id: str
+    team: str
+    key_id: str
+    origin: str
+    edit: Edit
+    wish: Wish
+    plan: Plan
+    revision: str
+    input_pixels: str | None = None
+    trace_id: str | None = None
+    version: int = 1
+    status: Status = Status.QUEUED
+    owner: str = ""
+    epoch: int = 0
+    created_ms: int = 0
+    finished_ms: int = 0
+    attempts: tuple[AttemptRecord, ...] = ()
+    end: End | None = None
