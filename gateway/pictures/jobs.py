@@ -1,0 +1,80 @@
+"""What the gateway and a worker process say to each other: small tagged structs, with the picture's bytes behind them.
+
+msgspec and not pickle: a worker that a picture has taken over can answer nonsense, but it cannot run code here.
+"""
+
+import struct
+
+import msgspec
+from msgspec import Struct
+
+from adapters.contract import ImageFormat
+from gateway.pictures.sniff import Fault, Limits
+
+
+class Clean(Struct, frozen=True, kw_only=True, tag=True):
+    """Check one picture and give it back clean, in format `wanted` (None: its own). `quality` is for re-encoding.
+
+    `base64`: the bytes are base64 text. `declared`: what a data URI said they are. `compare`: None
+    signs the pixels; an input's signature signs them only where the size is equal, and an empty one never.
+    """
+
+    limits: Limits
+    wanted: ImageFormat | None = None
+    quality: int = 95
+    base64: bool = False
+    declared: ImageFormat | None = None
+    compare: str | None = None
+
+
+class Ping(Struct, frozen=True, tag=True):
+    """Answered once a worker has loaded its decoders."""
+
+
+class Cleaned(Struct, frozen=True, kw_only=True, tag=True):
+    """`digest`: SHA-256 of the clean bytes, in hex. `pixels`: a signature that equal pixels share, whatever their
+    format. `blank`: all pixels have one colour."""
+
+    format: ImageFormat
+    width: int
+    height: int
+    digest: str
+    pixels: str | None
+    blank: bool
+
+
+class Ready(Struct, frozen=True, tag=True):
+    pass
+
+
+class Refused(Struct, frozen=True, tag=True):
+    reason: Fault
+    message: str
+
+
+Job = Clean | Ping
+Answer = Cleaned | Ready | Refused
+
+LENGTHS = struct.Struct("<IQ")  # of the struct, and of the bytes behind it
+
+_encoder = msgspec.msgpack.Encoder()
+_job = msgspec.msgpack.Decoder(Job)
+_answer = msgspec.msgpack.Decoder(Answer)
+
+MOST_ANSWER_BYTES = 4096
+MOST_PICTURE_BYTES = 256_000_000  # 25 megapixels of 16-bit RGBA that do not compress are 200 MB
+
+
+def frame(message: Job | Answer, payload_bytes: int) -> bytes:
+    """Everything that goes before the payload."""
+    encoded = _encoder.encode(message)
+    return LENGTHS.pack(len(encoded), payload_bytes) + encoded
+
+
+def read_job(encoded: bytes) -> Job:
+    return _job.decode(encoded)
+
+
+def read_answer(encoded: bytes) -> Answer:
+    """Raises `msgspec.MsgspecError` for anything else."""
+    return _answer.decode(encoded)

@@ -1,0 +1,135 @@
+"""Where pictures are kept, inputs and results alike: named by their content under their team, written once, and checked
+against their name when read.
+
+The store is a folder, S3, Google Cloud Storage, Azure or memory, by URL. Nothing here blocks the event loop: obstore
+works on threads of its own.
+
+What a crash leaves. A folder's file is written beside its name and then linked to it, so a picture is whole or not
+there; a process that dies in between leaves a file `NAME#1`, which nobody reads. Nothing waits for the disk, so a power
+cut may leave an empty or short file under the name: `get` compares the content with the digest and calls such a
+picture missing, and the next `put` of the same content replaces it.
+"""
+
+import asyncio
+import hashlib
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Literal
+
+import obstore
+from msgspec import Struct
+from obstore.exceptions import AlreadyExistsError
+from obstore.store import LocalStore, MemoryStore, ObjectStore, from_url
+
+Kind = Literal["inputs", "results"]
+
+_REMOTE = ("s3://", "gs://", "az://")
+_TEAM = re.compile(r"[a-z0-9_-]{1,64}")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_SHORT = 256_000  # hashed here in well under a millisecond; a thread's hand-over costs as much
+_CHUNK = 256 * 1024
+
+
+class MissingPicture(LookupError):  # noqa: N818 - the name is the fact
+    """Never kept, deleted, or damaged by a power cut."""
+
+    def __init__(self, kind: Kind) -> None:
+        super().__init__(f"the picture is not among the {kind} any more: it was deleted or its time is over")
+
+
+class Stream(Struct, frozen=True):
+    """A picture in pieces, for an answer that is not held in memory. `size` is its whole length."""
+
+    size: int
+    chunks: AsyncIterator[bytes]
+
+
+class Results:
+    """Everything under one store. Paths are `team/kind/digest`, so no team can name another's picture."""
+
+    def __init__(self, store: ObjectStore, url: str) -> None:
+        self._store = store
+        self._url = url
+
+    def __repr__(self) -> str:
+        return f"Results({self._url})"
+
+    @classmethod
+    def open(cls, url: str) -> "Results":
+        """`file:FOLDER` (made with mode 0700), `s3://BUCKET/PREFIX`, `gs://…`, `az://…`, or `memory:`.
+
+        Raises `ValueError` for anything else. A remote store's credentials come from where its SDK looks for them.
+        """
+        if url == "memory:":
+            return cls(MemoryStore(), url)
+        if url.startswith("file:"):
+            return cls(LocalStore(_folder(url)), url)
+        if url.startswith(_REMOTE):
+            return cls(from_url(url), url)
+        raise ValueError(f"a result store is file:FOLDER, s3://BUCKET/PREFIX, gs://…, az://… or memory:, not {url!r}")
+
+    async def put(self, team: str, kind: Kind, digest: str, data: bytes) -> None:
+        """Keep a picture under the SHA-256 of its bytes. One that is kept already stays as it is."""
+        path = _path(team, kind, digest)
+        try:
+            await obstore.put_async(self._store, path, data, mode="create", use_multipart=False)
+        except AlreadyExistsError:
+            kept = await obstore.head_async(self._store, path)
+            if kept["size"] != len(data):
+                await obstore.put_async(self._store, path, data, mode="overwrite", use_multipart=False)
+
+    async def get(self, team: str, kind: Kind, digest: str) -> bytes:
+        """The whole picture, checked against its digest. Raises `MissingPicture`."""
+        try:
+            found = await obstore.get_async(self._store, _path(team, kind, digest))
+            data = bytes(await found.bytes_async())
+        except FileNotFoundError:
+            raise MissingPicture(kind) from None
+        if await _digest(data) != digest:
+            raise MissingPicture(kind)
+        return data
+
+    async def stream(self, team: str, kind: Kind, digest: str, *, size: int | None = None) -> Stream:
+        """The picture in pieces, its content unchecked. With `size`, one of another length counts as missing, which is
+        what a power cut leaves. Raises `MissingPicture`."""
+        try:
+            found = await obstore.get_async(self._store, _path(team, kind, digest))
+        except FileNotFoundError:
+            raise MissingPicture(kind) from None
+        if size is not None and found.meta["size"] != size:
+            raise MissingPicture(kind)
+        return Stream(found.meta["size"], _chunks(found))
+
+    async def delete(self, team: str, kind: Kind, digest: str) -> None:
+        """Gone afterwards, whether or not it was there."""
+        try:
+            await obstore.delete_async(self._store, _path(team, kind, digest))
+        except FileNotFoundError:
+            return
+
+
+async def _chunks(found: "obstore.GetResult") -> AsyncIterator[bytes]:
+    async for chunk in found.stream(min_chunk_size=_CHUNK):
+        yield bytes(chunk)
+
+
+def _folder(url: str) -> Path:
+    """Private from the start: the pictures are somebody's."""
+    folder = Path(url.removeprefix("file:").removeprefix("//")).expanduser().resolve()
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.chmod(0o700)
+    return folder
+
+
+def _path(team: str, kind: Kind, digest: str) -> str:
+    if not _TEAM.fullmatch(team):
+        raise ValueError(f"a team's name is 1 to 64 of a-z, 0-9, _ and -, not {team!r}")
+    if not _DIGEST.fullmatch(digest):
+        raise ValueError("a digest is 64 hexadecimal digits in lower case")
+    return f"{team}/{kind}/{digest}"
+
+
+async def _digest(data: bytes) -> str:
+    digest = hashlib.sha256(data) if len(data) <= _SHORT else await asyncio.to_thread(hashlib.sha256, data)
+    return digest.hexdigest()
