@@ -1,0 +1,207 @@
+"""What a caller gets: an edit as the API shows it, with its money, its pictures and the story of its routing."""
+
+from base64 import b64encode
+
+from msgspec import Struct
+
+from adapters.contract import Adjustment, ImageFormat, Offer
+from adapters.fit import Fit, fit
+from gateway.api.links import Links
+from gateway.api.problems import FAILURES
+from gateway.clock import iso
+from gateway.engine.witness import outcome_of
+from gateway.money import usd
+from gateway.results import Results
+from gateway.state.records import AttemptRecord, EditRecord, End, Image, Status
+
+
+class ImageAnswer(Struct, frozen=True, kw_only=True):
+    """One picture. `url`, `base64` or `data_uri` is set, by `output.delivery`."""
+
+    url: str | None
+    width: int
+    height: int
+    format: ImageFormat
+    seed: int | None
+    sha256: str
+    bytes: int
+    nsfw: bool | None
+    warnings: tuple[str, ...]
+    base64: str | None = None
+    data_uri: str | None = None
+
+
+class CostAnswer(Struct, frozen=True, kw_only=True):
+    """`source`: provider (its own figure), table (our price list) or local (nobody bills)."""
+
+    usd: str
+    source: str | None
+    quoted_usd: str
+
+
+class CandidateAnswer(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An offer of the plan: ranked with its price and time, or excluded with its reason."""
+
+    offer: str
+    rank: int | None = None
+    price_usd: str | None = None
+    expected_s: float | None = None
+    excluded: str | None = None
+    field: str | None = None
+    why: str | None = None
+
+
+class AttemptAnswer(Struct, frozen=True, kw_only=True):
+    offer: str
+    outcome: str
+    seconds: float | None
+    cost_usd: str | None
+    message: str
+
+
+class RoutingAnswer(Struct, frozen=True, kw_only=True):
+    policy: str
+    revision: str
+    candidates: tuple[CandidateAnswer, ...]
+    attempts: tuple[AttemptAnswer, ...]
+
+
+class ErrorAnswer(Struct, frozen=True, kw_only=True):
+    type: str
+    detail: str
+
+
+class EditAnswer(Struct, frozen=True, kw_only=True):
+    id: str
+    status: Status
+    tier: str | None
+    asked_tier: str
+    degraded: bool
+    late: bool
+    provider: str | None
+    model: str | None
+    images: tuple[ImageAnswer, ...]
+    cost: CostAnswer
+    adjustments: tuple[Adjustment, ...]
+    sent: dict[str, str]
+    notes: tuple[str, ...]
+    routing: RoutingAnswer
+    metadata: dict[str, str]
+    created_at: str
+    finished_at: str | None
+    error: ErrorAnswer | None
+
+
+class Answers:
+    """Makes answers from records. `root` is the gateway's own public address, without a slash at its end."""
+
+    def __init__(self, offers: dict[str, Offer], links: Links, results: Results, keep_s: float) -> None:
+        self._offers, self._links, self._results, self._keep_s = offers, links, results, keep_s
+
+    async def edit(self, record: EditRecord, root: str) -> EditAnswer:
+        end = record.end or End(status=record.status)
+        offer = self._offers.get(end.offer) if end.offer else None
+        provider, _, model = (end.offer or "").partition("/")
+        return EditAnswer(
+            id=record.id,
+            status=record.status,
+            tier=offer.tier.value if offer else None,
+            asked_tier=record.plan.tier.value,
+            degraded=offer is not None and offer.tier.rank < record.plan.tier.rank,
+            late=end.late,
+            provider=provider or None,
+            model=model or None,
+            images=tuple([await self._image(record, number, image, root) for number, image in enumerate(end.images)]),
+            cost=_cost(record, end),
+            adjustments=_adjustments(record, end),
+            sent=_sent(record, offer),
+            notes=end.notes,
+            routing=_routing(record),
+            metadata=record.wish.metadata,
+            created_at=iso(record.created_ms),
+            finished_at=iso(record.finished_ms) if record.finished_ms else None,
+            error=_error(end),
+        )
+
+    def expires_s(self, record: EditRecord) -> int:
+        """Until when the pictures of a finished edit can be fetched, in epoch seconds."""
+        return int(record.finished_ms / 1000 + (record.wish.output.ttl_s or self._keep_s))
+
+    async def _image(self, record: EditRecord, number: int, image: Image, root: str) -> ImageAnswer:
+        delivery = record.wish.output.delivery
+        text = None
+        if delivery != "url":
+            text = b64encode(await self._results.get(record.team, "results", image.digest)).decode("ascii")
+        return ImageAnswer(
+            url=root + self._links.path(record.id, number, self.expires_s(record)) if text is None else None,
+            base64=text if delivery == "base64" else None,
+            data_uri=f"data:{image.format.media_type};base64,{text}" if delivery == "data_uri" else None,
+            width=image.width,
+            height=image.height,
+            format=image.format,
+            seed=image.seed,
+            sha256=image.digest,
+            bytes=image.bytes,
+            nsfw=image.nsfw,
+            warnings=image.warnings,
+        )
+
+
+def _cost(record: EditRecord, end: End) -> CostAnswer:
+    sources = [attempt.cost_source for attempt in record.attempts if attempt.cost_source]
+    quoted = record.plan.candidates[0].price_micro if record.plan.candidates else 0
+    return CostAnswer(usd=usd(end.cost_micro), source=sources[-1] if sources else None, quoted_usd=usd(quoted))
+
+
+def _adjustments(record: EditRecord, end: End) -> tuple[Adjustment, ...]:
+    """Those of the offer that delivered; before that, those of the offer that is tried first."""
+    by_offer = {candidate.offer: candidate.adjustments for candidate in record.plan.candidates}
+    offer = end.offer or (record.plan.candidates[0].offer if record.plan.candidates else "")
+    return by_offer.get(offer, ())
+
+
+def _sent(record: EditRecord, offer: Offer | None) -> dict[str, str]:
+    """What `auto` and the like came to at the offer that delivered."""
+    fitted = fit(record.edit, offer) if offer else None
+    if not isinstance(fitted, Fit):
+        return {}
+    values = {"size": fitted.sent.size, "ratio": fitted.sent.ratio}
+    return {name: str(value) for name, value in values.items() if value is not None}
+
+
+def _routing(record: EditRecord) -> RoutingAnswer:
+    ranked = [
+        CandidateAnswer(offer=one.offer, rank=rank, price_usd=usd(one.price_micro), expected_s=round(one.expected_s, 1))
+        for rank, one in enumerate(record.plan.candidates, 1)
+    ]
+    excluded = [
+        CandidateAnswer(offer=one.offer, excluded=one.reason.value, field=one.field, why=one.detail)
+        for one in record.plan.exclusions
+    ]
+    return RoutingAnswer(
+        policy=record.plan.policy,
+        revision=record.revision,
+        candidates=(*ranked, *excluded),
+        attempts=tuple(_attempt(attempt) for attempt in record.attempts),
+    )
+
+
+def _attempt(attempt: AttemptRecord) -> AttemptAnswer:
+    seconds = (attempt.closed_ms - attempt.opened_ms) / 1000 if attempt.closed_ms else None
+    cost = None if attempt.cost_micro is None else usd(attempt.cost_micro)
+    return AttemptAnswer(
+        offer=attempt.offer, outcome=outcome_of(attempt), seconds=seconds, cost_usd=cost, message=attempt.message
+    )
+
+
+_OF_FAILURES: dict[str, str] = {failure.value: problem for failure, problem in FAILURES.items()}
+
+
+def problem_kind(end: End) -> str:
+    """The API's problem kind of an edit that did not succeed."""
+    kind = end.problem.kind if end.problem else "internal"
+    return _OF_FAILURES.get(kind, kind)
+
+
+def _error(end: End) -> ErrorAnswer | None:
+    return ErrorAnswer(type=problem_kind(end), detail=end.problem.detail) if end.problem else None

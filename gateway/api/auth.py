@@ -1,0 +1,35 @@
+"""Who is calling: an API key in `Authorization: Bearer`, known by its hash, with scopes and a last day."""
+
+from typing import Any
+
+from litestar import Request
+
+from gateway.api.problems import ProblemError
+from gateway.clock import Clock, day_of
+from gateway.secret import key_hash
+from gateway.sections import Scope
+from gateway.settings import Key, Settings
+
+
+class Gate:
+    """Checks keys against the settings. An unknown, an expired and a malformed key are answered alike."""
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self._settings, self._clock = settings, clock
+
+    def caller(self, request: Request[Any, Any, Any], scope: Scope) -> Key:
+        """The key behind the request. Raises a 401 or 403 problem."""
+        scheme, _, text = request.headers.get("authorization", "").partition(" ")
+        # The table is keyed by the hash of 256 random bits: its look-up tells an attacker nothing to go on.
+        key = self._settings.keys.get(key_hash(text.strip())) if scheme.lower() == "bearer" else None
+        if key is None or (key.expires and day_of(self._clock.now_ms()) > key.expires):
+            raise ProblemError(
+                "unauthorized",
+                "no valid API key came with the request",
+                expected="Authorization: Bearer kx_… (`kontext key new TEAM` makes a key)",
+                headers={"www-authenticate": 'Bearer realm="kontext"'},
+            )
+        if scope not in key.scopes:
+            expected = f"a key with the scope {scope}"
+            raise ProblemError("forbidden", f"this key lacks the scope {scope}", expected=expected)
+        return key

@@ -1,0 +1,39 @@
+"""What the handlers are given: the rooms behind the API, opened once per process."""
+
+from typing import Any
+
+from litestar import Request
+from litestar.di import NamedDependency
+from msgspec import Struct
+
+from gateway.api.answers import Answers
+from gateway.api.auth import Gate
+from gateway.api.links import Links
+from gateway.api.orders import Desk
+from gateway.clock import Clock
+from gateway.engine.engine import Engine
+from gateway.observe import Metrics
+from gateway.results import Results
+from gateway.settings import Settings
+from gateway.state.edits import Edits
+
+
+class Context(Struct, frozen=True, kw_only=True):
+    settings: Settings
+    clock: Clock
+    gate: Gate
+    desk: Desk
+    engine: Engine
+    edits: Edits
+    results: Results
+    links: Links
+    answers: Answers
+    metrics: Metrics
+
+    def root(self, request: Request[Any, Any, Any]) -> str:
+        """The address that callers know this gateway by: the configured one, else the one that was called."""
+        return (self.settings.server.public_url or str(request.base_url)).rstrip("/")
+
+
+Given = NamedDependency[Context]
+"""The context as a parameter of a handler."""

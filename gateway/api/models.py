@@ -1,0 +1,72 @@
+"""`GET /v1/models`: what can be bought here now, with abilities, tiers and prices."""
+
+from typing import Any
+
+from litestar import Request, get
+from msgspec import Struct
+
+from adapters.contract import Abilities, Offer, Tier
+from gateway.api.context import Context, Given
+from gateway.money import usd
+
+
+class PriceAnswer(Struct, frozen=True, kw_only=True):
+    """`size` and `steps` are set where the price is known for exactly those."""
+
+    usd: str
+    since: str
+    source: str
+    size: str | None
+    steps: int | None
+
+
+class ModelAnswer(Struct, frozen=True, kw_only=True):
+    """An offer. `policies` are those that may choose it by themselves."""
+
+    id: str
+    object: str
+    provider: str
+    tier: Tier
+    billed: bool
+    usual_s: float
+    prices: tuple[PriceAnswer, ...]
+    abilities: Abilities
+    policies: tuple[str, ...]
+
+
+class ModelsAnswer(Struct, frozen=True, kw_only=True):
+    object: str
+    data: tuple[ModelAnswer, ...]
+
+
+@get("/v1/models", tags=["models"])
+async def list_models(request: Request[Any, Any, Any], context: Given) -> ModelsAnswer:
+    """Every offer of this gateway, cheapest tier first."""
+    context.gate.caller(request, "read")
+    offers = sorted(context.settings.offers.values(), key=lambda offer: (offer.tier.rank, offer.name))
+    return ModelsAnswer(object="list", data=tuple(_model(context, offer) for offer in offers))
+
+
+def _model(context: Context, offer: Offer) -> ModelAnswer:
+    return ModelAnswer(
+        id=offer.name,
+        object="model",
+        provider=offer.provider,
+        tier=offer.tier,
+        billed=offer.billed,
+        usual_s=offer.usual_s,
+        prices=tuple(
+            PriceAnswer(
+                usd=usd(price.micro_usd),
+                since=price.since.isoformat(),
+                source=price.source,
+                size=price.size,
+                steps=price.steps,
+            )
+            for price in offer.prices
+        ),
+        abilities=offer.abilities,
+        policies=tuple(
+            name for name, policy in sorted(context.settings.policies.items()) if offer.name in policy.offers
+        ),
+    )

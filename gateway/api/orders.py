@@ -1,0 +1,113 @@
+"""A request becomes an order: its pictures are taken in, its policy and offers looked up, its wishes made exact."""
+
+from typing import Any
+
+from msgspec import Struct
+
+from adapters.contract import Edit, Picture
+from gateway.api.problems import ProblemError
+from gateway.api.requests import EditRequest, Form, invalid, max_cost_micro, size_wish
+from gateway.engine.intake import InputRefused, Intake, Source, Taken
+from gateway.engine.order import Order
+from gateway.pictures import PoolFull
+from gateway.settings import Key, Settings
+from gateway.state.records import Output, Wish
+from policies.plans import Policy, unknown_offers
+
+MASK = "mask"
+
+
+class Desk(Struct, frozen=True):
+    settings: Settings
+    intake: Intake
+
+    async def order(self, form: Form, key: Key, trace_id: str | None) -> Order:
+        """Raises a problem that names the field, before anything is spent."""
+        request = form.request
+        policy = self._policy(request, key)
+        self._known(request)
+        taken = await self._pictures(form, key.team)
+        pictures = {field: one.picture for field, one in taken.items()}
+        return Order(
+            team=key.team,
+            key_id=key.id,
+            edit=_edit(request, pictures),
+            wish=_wish(request, policy),
+            policy=policy,
+            input_pixels=taken["images[0]"].pixels,
+            trace_id=trace_id,
+        )
+
+    def _policy(self, request: EditRequest, key: Key) -> Policy:
+        name = request.policy or self.settings.teams[key.team].policy
+        if name not in self.settings.policies:
+            names = ", ".join(sorted(self.settings.policies))
+            invalid("policy", f"there is no policy {name!r}", f"one of {names}, or leave it out")
+        return self.settings.policies[name]
+
+    def _known(self, request: EditRequest) -> None:
+        if unknown := unknown_offers(request.models or (), self.settings.offers):
+            names = ", ".join(sorted(self.settings.offers))
+            hint = "; paid ones appear once their provider has a key" if self.settings.development_key else ""
+            invalid("models", f"no offer is named {unknown[0]!r}", f"some of {names}{hint}")
+
+    async def _pictures(self, form: Form, team: str) -> dict[str, Taken]:
+        try:
+            return await self.intake.take(team, _sources(form))
+        except InputRefused as refused:
+            invalid(refused.field, refused.detail, refused.expected)
+        except PoolFull:
+            raise ProblemError("overloaded", "too many pictures are being checked", retry_after_s=2) from None
+
+
+def _sources(form: Form) -> dict[str, Source]:
+    """Every picture that the request names, by the field that names it."""
+    request = form.request
+    images: tuple[Source, ...] = form.images or request.images
+    sources: dict[str, Source] = {f"images[{index}]": image for index, image in enumerate(images)}
+    mask = form.mask if form.mask is not None else request.mask
+    if mask is not None:
+        sources[MASK] = mask
+    for index, reference in enumerate(request.options.pictures()):
+        sources[f"options.pictures[{index}]"] = reference
+    return sources
+
+
+def _edit(request: EditRequest, pictures: dict[str, Picture]) -> Edit:
+    images = tuple(picture for field, picture in pictures.items() if field.startswith("images["))
+    mask = pictures.get(MASK)
+    if mask and (mask.width, mask.height) != (images[0].width, images[0].height):
+        size = f"{images[0].width}x{images[0].height}"
+        invalid(MASK, f"is {mask.width}x{mask.height}", f"the size of the first image, {size}")
+    extra = tuple(picture for field, picture in pictures.items() if field.startswith("options."))
+    digests = {reference: picture.digest for reference, picture in zip(request.options.pictures(), extra, strict=True)}
+    same: dict[str, Any] = {name: getattr(request, name) for name in _SAME}
+    return Edit(
+        **same,
+        images=images,
+        mask=mask,
+        size=size_wish(request.size),
+        output_format=request.output.format,
+        output_quality=request.output.quality,
+        options=request.options.with_pictures(digests),
+        option_pictures=extra,
+    )
+
+
+# Fields whose words and meaning are the same in a request and in an edit.
+_SAME = (
+    "prompt", "n", "seed", "guidance", "steps", "negative_prompt", "safety", "flag_nsfw", "enhance_prompt", "strict",
+)  # fmt: skip
+
+
+def _wish(request: EditRequest, policy: Policy) -> Wish:
+    output = request.output
+    return Wish(
+        tier=request.tier or policy.tier,
+        policy=policy.name,
+        models=request.models or (),
+        max_cost_micro=max_cost_micro(request),
+        deadline_s=request.deadline_s,
+        output=Output(delivery=output.delivery, upload_url=output.upload_url, ttl_s=output.ttl_s),
+        metadata=request.metadata,
+    )

@@ -1,0 +1,220 @@
+"""What a caller sends: the request schema in our words, decoded at the edge with every bound in sight.
+
+Unknown fields are refused. `None` means the offer's own documented default. The same struct is read from JSON and from
+a multipart form, and the OpenAPI document is made from it.
+"""
+
+import re
+from typing import Annotated, Literal, NoReturn, cast
+
+import msgspec
+from litestar.datastructures import UploadFile
+from msgspec import Meta, Struct, field
+
+from adapters.contract import AutoSize, ImageFormat, ModelSize, Pixels, Ratio, SizeWish, Tier
+from adapters.options import Options
+from gateway.api.problems import ProblemError
+from gateway.money import micro_from_usd
+
+Text = Annotated[str, Meta(min_length=2, max_length=3000)]
+Reference = Annotated[str, Meta(min_length=1, description="an http(s) URL or a data URI")]
+Label = Annotated[str, Meta(min_length=1, max_length=64)]
+
+
+class OutputRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the pictures are handed over. `ttl_s`: how long they can be fetched; `upload_url`: where one is PUT."""
+
+    format: ImageFormat = ImageFormat.PNG
+    quality: Annotated[int, Meta(ge=20, le=99)] = 95
+    delivery: Literal["url", "base64", "data_uri"] = "url"
+    upload_url: str | None = None
+    ttl_s: Annotated[int, Meta(ge=60, le=30 * 86400)] | None = None
+
+
+class EditRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One edit. `tier` left out is the policy's; `models` replaces the policy's offers by these (`provider/model`)."""
+
+    prompt: Text
+    images: Annotated[tuple[Reference, ...], Meta(min_length=1, max_length=16)]
+    mask: Reference | None = None
+    size: Annotated[str, Meta(description="auto, model, a ratio such as 16:9, or pixels such as 1392x752")] = "auto"
+    n: Annotated[int, Meta(ge=1, le=20)] = 1
+    seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] | None = None
+    output: OutputRequest = OutputRequest()
+    guidance: Annotated[float, Meta(ge=0, le=50)] | None = None
+    steps: Annotated[int, Meta(ge=1, le=100)] | None = None
+    negative_prompt: Text | None = None
+    safety: Annotated[int, Meta(ge=0, le=6, description="0 is strictest, 6 most permissive")] | None = None
+    flag_nsfw: bool = False
+    enhance_prompt: bool | None = None
+    options: Options = Options()
+    tier: Tier | None = None
+    max_cost_usd: Annotated[str, Meta(description='decimal dollars for all pictures and attempts, "0.10"')] | None = (
+        None
+    )
+    deadline_s: Annotated[float, Meta(gt=0, le=900)] = 120.0
+    policy: Label | None = None
+    models: Annotated[tuple[str, ...], Meta(min_length=1, max_length=32)] | None = None
+    strict: bool = False
+    webhook_url: str | None = None
+    metadata: Annotated[dict[Label, Annotated[str, Meta(max_length=512)]], Meta(max_length=16)] = field(
+        default_factory=dict[str, str]
+    )
+
+
+class Form(Struct, frozen=True):
+    """A multipart request: the fields, and the pictures that came as files instead of references."""
+
+    request: EditRequest
+    images: tuple[bytes, ...] = ()
+    mask: bytes | None = None
+
+
+def invalid(field: str, detail: str, expected: str) -> NoReturn:
+    raise ProblemError("invalid", f"{field}: {detail}", field=field, expected=expected)
+
+
+def read_json(body: bytes) -> EditRequest:
+    """The request of a JSON body. Malformed JSON is 400, a wrong field 422, both naming the place."""
+    try:
+        request = msgspec.json.decode(body, type=EditRequest)
+    except msgspec.ValidationError as error:
+        _refuse_field(error)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        expected = "one JSON object in UTF-8; GET /schema shows its fields"
+        raise ProblemError("malformed", f"the body is not JSON: {error}", expected=expected) from None
+    except RecursionError:
+        raise ProblemError("malformed", "the body is nested too deeply", expected="at most a few levels") from None
+    return _checked(request)
+
+
+_PATH = re.compile(r" - at `(?:key in )?\$\.?([^`]*)`$")
+_UNKNOWN = re.compile(r"unknown field `([^`]+)`")
+
+
+def _refuse_field(error: msgspec.ValidationError) -> NoReturn:
+    """msgspec's words, which hold the expectation but never the value, with the field in front."""
+    text = str(error)
+    place = _PATH.search(text)
+    path = place.group(1) if place else ""
+    words = _PATH.sub("", text)
+    if unknown := _UNKNOWN.search(words):
+        path = f"{path}.{unknown.group(1)}".lstrip(".")
+        invalid(path, "there is no such field", "leave it out; GET /schema lists the fields")
+    if missing := re.search(r"missing required field `([^`]+)`", words):
+        path = f"{path}.{missing.group(1)}".lstrip(".")
+        invalid(path, "is required", f"send {path}")
+    invalid(path or "the body", words[:1].lower() + words[1:], words.removeprefix("Expected ").split(" - got")[0])
+
+
+def _checked(request: EditRequest) -> EditRequest:
+    """The rules that a type cannot say."""
+    for name in ("prompt", "negative_prompt"):
+        text = getattr(request, name)
+        if text is not None and any(
+            (ord(char) < 32 and char not in "\n\r\t") or 0xD800 <= ord(char) < 0xE000 for char in text
+        ):
+            invalid(name, "holds control characters", "plain text")
+    if request.webhook_url is not None:
+        invalid("webhook_url", "webhooks are not served yet", "leave it out; poll GET /v1/edits/{id}, or wait")
+    if request.output.upload_url is not None:
+        _check_upload(request.output.upload_url, request.n)
+    size_wish(request.size)
+    max_cost_micro(request)
+    return request
+
+
+def _check_upload(url: str, n: int) -> None:
+    if n > 1:
+        invalid("output.upload_url", "one address can take one picture", "n = 1, or fetch the pictures by their URLs")
+    if not url.startswith("https://") or len(url) > 2048:
+        invalid("output.upload_url", "is not an https address of at most 2048 characters", "a presigned https URL")
+
+
+_SIZE = re.compile(r"(\d{1,4})([x:])(\d{1,4})")
+
+
+def size_wish(text: str) -> SizeWish:
+    """`auto`, `model`, `16:9` or `1392x752` as a wish."""
+    expected = "auto, model, a ratio such as 16:9, or pixels such as 1392x752"
+    if text in ("auto", "model"):
+        return AutoSize() if text == "auto" else ModelSize()
+    match = _SIZE.fullmatch(text)
+    if match is None:
+        invalid("size", f"{text[:20]!r} is not a size", expected)
+    width, height = int(match.group(1)), int(match.group(3))
+    if width == 0 or height == 0 or not 1 / 8 <= width / height <= 8:
+        invalid("size", "a side is 0, or one is over eight times the other", expected)
+    if match.group(2) == ":":
+        return Ratio(width, height)
+    if not (64 <= width <= 8192 and 64 <= height <= 8192):
+        invalid("size", "pixels are out of range", "both sides from 64 to 8192")
+    return Pixels(width, height)
+
+
+def max_cost_micro(request: EditRequest) -> int | None:
+    """The request's price cap in micro-dollars."""
+    if request.max_cost_usd is None:
+        return None
+    try:
+        return micro_from_usd(request.max_cost_usd)
+    except ValueError as error:
+        invalid("max_cost_usd", str(error), 'decimal dollars in quotes, such as "0.10"')
+
+
+# --- multipart ------------------------------------------------------------------------------------------------------
+
+_FILES = {"image": "images", "image[]": "images", "images": "images", "images[]": "images", "mask": "mask"}
+_TEXT_FIELDS = ("prompt", "negative_prompt", "size", "max_cost_usd", "policy", "tier", "webhook_url", "mask")
+
+
+async def read_form(parts: list[tuple[str, str | UploadFile]]) -> Form:
+    """The request of a multipart form: pictures as files (`image`, `mask`), the fields as text, objects as JSON text
+    or with dots (`output.format`)."""
+    document: dict[str, object] = {}
+    images: list[bytes] = []
+    mask: bytes | None = None
+    for name, value in parts:
+        if not isinstance(value, UploadFile):
+            _place(document, name, value)
+        elif _FILES.get(name) == "images":
+            images.append(await value.read())
+        elif name == "mask" and mask is None:
+            mask = await value.read()
+        else:
+            invalid(name, "a file came where none is taken", "pictures as image (several times) and mask")
+    return Form(_from_form(document, len(images)), tuple(images), mask)
+
+
+def _from_form(document: dict[str, object], files: int) -> EditRequest:
+    if files and "images" in document:
+        invalid("images", "pictures came as files and as references", "one or the other")
+    if files:
+        document["images"] = [f"part:{index}" for index in range(files)]
+    try:
+        return _checked(msgspec.convert(document, EditRequest, strict=False))
+    except msgspec.ValidationError as error:
+        _refuse_field(error)
+
+
+def _place(document: dict[str, object], name: str, text: str) -> None:
+    if name in _FILES and name != "mask":
+        document["images"] = [*cast("list[object]", document.get("images", [])), text]
+        return
+    head, dot, rest = name.partition(".")
+    if dot:
+        inner = document.setdefault(head, {})
+        if isinstance(inner, dict):
+            _place(cast("dict[str, object]", inner), rest, text)
+        return
+    document[name] = text if name in _TEXT_FIELDS else _json_or_text(name, text)
+
+
+def _json_or_text(name: str, text: str) -> object:
+    """Objects and lists come as JSON text; everything else is converted by its field's type."""
+    if not text.lstrip().startswith(("{", "[")):
+        return text
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError):
+        invalid(name, "is not JSON", "a JSON object as text, or fields with dots such as output.format")

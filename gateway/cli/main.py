@@ -1,0 +1,28 @@
+"""`kontext`: the commands by name. Each room beside this one holds one of them, and imports what it needs when it is
+called, so that `--help` answers at once."""
+
+import rich_click as click
+
+from gateway.cli.check import check
+from gateway.cli.demo import demo
+from gateway.cli.edit import edit
+from gateway.cli.key import key
+from gateway.cli.local import local
+from gateway.cli.rehearse import rehearse
+from gateway.cli.serve import serve
+
+click.rich_click.TEXT_MARKUP = "markdown"
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="kontext-gateway", prog_name="kontext")
+def main() -> None:
+    """One internal API for AI image edits: routed by cost, quality and health, paid exactly once, explained.
+
+    Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 refused, 4 budget, 5 no offer, 6 unresolved,
+    7 unreachable.
+    """
+
+
+for command in (serve, edit, check, key, rehearse, demo, local):
+    main.add_command(command)

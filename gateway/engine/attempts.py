@@ -1,0 +1,255 @@
+"""One attempt, from wherever its record stands to its end: send, read, and follow the next call that the reply names.
+
+Submit, upload, poll, looking up a lost answer and resuming after a crash are the same loop. A submit whose answer was
+lost is resolved before anything else happens; what cannot be resolved in its time is `Unresolved`, never a failure.
+"""
+
+from hashlib import sha256
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from adapters.contract import (
+    Attempt,
+    Done,
+    Failed,
+    FailureKind,
+    Fate,
+    HttpCall,
+    Next,
+    Offer,
+    Outcome,
+    Step,
+    Unclear,
+)
+from gateway.clock import Clock
+from gateway.engine.exchange import exchange
+from gateway.engine.timing import Timing
+from gateway.engine.wire import StampExpired, Wire
+from gateway.observe import Metrics
+from gateway.settings import Provider
+from gateway.state.edits import Edits
+from gateway.state.records import AttemptRecord, AttemptState, EditRecord
+from policies.rhythm import next_poll_s
+
+
+class Unresolved(Struct, frozen=True):
+    """Nobody can tell what became of a submit that may have run: its money stays held."""
+
+    message: str
+
+
+class Ran(Struct, frozen=True):
+    attempt: AttemptRecord
+    outcome: Done | Failed | Unresolved
+
+
+def attempt_id(origin: str, offer: str, count: int) -> str:
+    """128 bits in hex, the same for the same edit, offer and count: a lost store cannot make a second id."""
+    return sha256(f"{origin}/{offer}/{count}".encode()).hexdigest()[:32]
+
+
+# A resubmit has the same body as the submit before it, so these answers speak of both; any other refusal of a
+# resubmit (a full account, a missing key) says nothing of what the first one did.
+_SPEAKS_OF_BOTH = frozenset(
+    {
+        FailureKind.INVALID,
+        FailureKind.UNSUPPORTED,
+        FailureKind.MODERATED,
+        FailureKind.TASK_FAILED,
+        FailureKind.BAD_PICTURE,
+    }
+)
+
+
+_NEVER_CAME = Failed(
+    kind=FailureKind.EXPIRED, fate=Fate.MAY_HAVE_RUN, message="the provider accepted the work and never finished it"
+)
+
+
+class Runner:
+    """What every run needs."""
+
+    def __init__(self, wire: Wire, edits: Edits, clock: Clock, metrics: Metrics, timing: Timing) -> None:
+        self.wire, self.edits, self.clock, self.metrics, self.timing = wire, edits, clock, metrics, timing
+
+    async def run(
+        self, record: EditRecord, provider: Provider, offer: Offer, attempt: AttemptRecord, *, resumed: bool = False
+    ) -> Ran:
+        """Follows `attempt` to its end. Its stamp must be fresh, unless it is `resumed` from a record: then a submit
+        that was stamped is treated as unknown, never as not sent. Raises `Fenced` where another replica took over."""
+        run = _Run(self, record, provider, offer, attempt)
+        return await (run.resume() if resumed else run.begin())
+
+
+class _Run:
+    def __init__(
+        self, runner: Runner, record: EditRecord, provider: Provider, offer: Offer, attempt: AttemptRecord
+    ) -> None:
+        self._runner, self._record, self._provider, self._offer = runner, record, provider, offer
+        self._attempt = attempt
+        self._asked = Attempt(id=attempt.id, number=attempt.number, edit=record.edit, offer=offer)
+        self._stamped_s = self._post_ended_s = self._began_s = runner.clock.monotonic()
+        self._accepted_s: float | None = None
+        self._unknown_since_s: float | None = None
+        self._partial: Done | None = None
+
+    # --- entering -------------------------------------------------------------------------------------------------
+
+    async def begin(self) -> Ran:
+        return await self._follow(self._attempt.call)
+
+    async def resume(self) -> Ran:
+        """Goes on from the record of a replica that is gone."""
+        call = self._attempt.call
+        if self._attempt.state is AttemptState.ACCEPTED and not call.step.may_cost:
+            self._accepted_s = self._began_s
+            return await self._follow(call)
+        if call.step is Step.UPLOAD:  # nothing was bought yet: begin again
+            return await self._go_on(await self._advance(self._provider.adapter.submit(self._asked)))
+        if not self._offer.billed:
+            return self._ended(Failed(kind=FailureKind.LOST, fate=Fate.MAY_HAVE_RUN, message="the gateway restarted"))
+        # The POST may have begun up to the moment of the claim, and run for as long as a call may.
+        self._post_ended_s = self._began_s + self._provider.timeout_s
+        return await self._go_on(await self._resolve("the gateway restarted during the submit"))
+
+    # --- the loop -------------------------------------------------------------------------------------------------
+
+    async def _follow(self, call: HttpCall) -> Ran:
+        while True:
+            step = await self._react(call, await self._exchange(call))
+            if isinstance(step, Ran):
+                return step
+            call = step
+
+    async def _go_on(self, step: Ran | HttpCall) -> Ran:
+        return step if isinstance(step, Ran) else await self._follow(step)
+
+    async def _exchange(self, call: HttpCall) -> Outcome:
+        """One exchange; a paid call whose stamp went stale is stamped again, which also proves that we still own it."""
+        while True:
+            try:
+                outcome = await exchange(
+                    self._runner.wire, self._provider, self._record.team, self._asked, call,
+                    stamped_s=self._stamped_s, timeout_s=self._timeout_s(call),
+                )  # fmt: skip
+            except StampExpired:
+                await self._store(call)
+                continue
+            if call.step.may_cost:
+                self._post_ended_s = self._now()
+            return outcome
+
+    def _timeout_s(self, call: HttpCall) -> float | None:
+        """A synchronous offer answers its submit with the picture: it has what is left of the edit's deadline."""
+        if self._offer.billed or call.step is not Step.SUBMIT:
+            return None
+        elapsed_s = (self._runner.clock.now_ms() - self._record.created_ms) / 1000
+        return max(self._provider.timeout_s, self._record.wish.deadline_s - elapsed_s)
+
+    async def _react(self, call: HttpCall, outcome: Outcome) -> Ran | HttpCall:
+        if call.step is Step.POLL:
+            self._runner.metrics.polls.labels(self._provider.name, type(outcome).__name__.lower()).inc()
+        match outcome:
+            case Done():
+                return self._ended(outcome)
+            case Next():
+                return await self._advance(outcome)
+            case Failed():
+                return await self._failed(call, outcome)
+            case Unclear():
+                return await self._unclear(call, outcome)
+
+    async def _failed(self, call: HttpCall, failed: Failed) -> Ran | HttpCall:
+        if call.step is Step.RESUBMIT and failed.kind not in _SPEAKS_OF_BOTH:
+            return await self._ask_on(failed.message)
+        if call.step.may_cost and self._is_unproven(failed):
+            return await self._resolve(failed.message)
+        return self._ended(failed)
+
+    def _is_unproven(self, failed: Failed) -> bool:
+        """A paid submit that may have run, unless the provider itself speaks of a task of ours that failed. Where
+        nobody bills there is no unknown."""
+        told = failed.kind is FailureKind.TASK_FAILED
+        return self._offer.billed and failed.fate is Fate.MAY_HAVE_RUN and not told
+
+    async def _unclear(self, call: HttpCall, unclear: Unclear) -> Ran | HttpCall:
+        if unclear.hopeless:
+            return self._ended(Unresolved(unclear.message))
+        if call.step is Step.POLL:
+            return await self._in_rhythm(call, 0.0)
+        return await self._ask_on(unclear.message)
+
+    # --- going on -------------------------------------------------------------------------------------------------
+
+    async def _advance(self, step: Next) -> Ran | HttpCall:
+        """Waits as the reply asks, stores what must be stored before it is sent, and hands out the next call."""
+        self._partial = step.partial or self._partial
+        if step.call.step is Step.POLL:
+            return await self._poll(step)
+        guard_s = step.guard and self._post_ended_s + step.guard - self._now()
+        await self._sleep(max(step.after, guard_s))
+        if step.call.step.may_cost or step.call.carry != self._attempt.call.carry:
+            await self._store(step.call)
+        return step.call
+
+    async def _poll(self, step: Next) -> Ran | HttpCall:
+        if self._accepted_s is None:
+            self._accepted_s, self._unknown_since_s = self._now(), None
+            self._attempt = replace(self._attempt, state=AttemptState.ACCEPTED)
+        if step.call.carry != self._attempt.call.carry:  # an id that only this reply told: stored before it is used
+            await self._store(step.call)
+        return await self._in_rhythm(step.call, step.after)
+
+    async def _in_rhythm(self, call: HttpCall, least_s: float) -> Ran | HttpCall:
+        """The poll, when its time has come; or the end of an attempt that was followed long enough."""
+        elapsed_s = self._now() - (self._accepted_s or self._began_s)
+        pause_s = next_poll_s(elapsed_s, self._offer.usual_s, self._attempt.polls, self._runner.clock.chance())
+        if pause_s is None or elapsed_s + pause_s > self._runner.timing.follow_s:
+            return self._ended(self._partial or _NEVER_CAME)
+        await self._sleep(max(pause_s, least_s))
+        self._attempt = replace(self._attempt, polls=self._attempt.polls + 1)
+        return call
+
+    # --- resolving a lost answer ----------------------------------------------------------------------------------
+
+    async def _resolve(self, message: str) -> Ran | HttpCall:
+        self._unknown_since_s = self._now()
+        unknown = replace(self._attempt, state=AttemptState.UNKNOWN)
+        self._attempt = await self._runner.edits.store(self._record, unknown)
+        return await self._ask(message)
+
+    async def _ask_on(self, message: str) -> Ran | HttpCall:
+        self._attempt = replace(self._attempt, tried=self._attempt.tried + 1)
+        return await self._ask(message)
+
+    async def _ask(self, message: str) -> Ran | HttpCall:
+        """The next way to learn what became of the submit, or the end of the search."""
+        since_s = self._unknown_since_s if self._unknown_since_s is not None else self._began_s
+        step = self._provider.adapter.recover(self._asked, self._attempt.tried)
+        if step is None or self._now() + step.after - since_s > self._runner.timing.resolve_s:
+            return self._ended(Unresolved(message))
+        if step.call.step is Step.RESUBMIT and self._too_late_to_resubmit():
+            return await self._ask_on(message)
+        return await self._advance(step)
+
+    def _too_late_to_resubmit(self) -> bool:
+        posted_ms = self._attempt.first_posted_ms
+        return bool(posted_ms) and self._runner.clock.now_ms() - posted_ms > self._runner.timing.resubmit_s * 1000
+
+    # --- small words ----------------------------------------------------------------------------------------------
+
+    async def _store(self, call: HttpCall) -> None:
+        """Writes the call that comes next, stamped if it may cost money."""
+        self._attempt = await self._runner.edits.store(self._record, replace(self._attempt, call=call))
+        self._stamped_s = self._now()
+
+    def _now(self) -> float:
+        return self._runner.clock.monotonic()
+
+    async def _sleep(self, seconds: float) -> None:
+        if seconds > 0:
+            await self._runner.clock.sleep(seconds)
+
+    def _ended(self, outcome: Done | Failed | Unresolved) -> Ran:
+        return Ran(self._attempt, outcome)

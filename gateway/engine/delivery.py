@@ -1,0 +1,116 @@
+"""Pictures on their way out: what a provider delivered is fetched, checked, cleaned and kept.
+
+A picture that was paid for is delivered. One that cannot be fetched is asked for again by a fresh link, never bought
+again; one that is blank, unchanged or of another size is delivered with a warning.
+"""
+
+import asyncio
+
+from msgspec import Struct
+
+from adapters.contract import Attempt, Done, Failed, FailureKind, Fate, HttpCall, Inline, Link, Offer, Pixels
+from adapters.fit import Fit, fit
+from gateway.clock import Clock
+from gateway.egress import EgressError
+from gateway.engine.exchange import exchange
+from gateway.engine.timing import Timing
+from gateway.engine.wire import Wire
+from gateway.pictures import BadPicture, Pictures
+from gateway.results import Results
+from gateway.settings import Provider
+from gateway.state.records import EditRecord, Image
+
+
+class Delivered(Struct, frozen=True):
+    """`notes` are words for the caller: fewer pictures than asked, what a preview did not apply."""
+
+    images: tuple[Image, ...]
+    notes: tuple[str, ...]
+
+
+class _Job(Struct, frozen=True):
+    """One edit's delivery: whose it is, from whom, and what was asked."""
+
+    record: EditRecord
+    provider: Provider
+    attempt: Attempt
+    expected: Pixels | None
+
+
+_UNUSABLE = Failed(
+    kind=FailureKind.BAD_PICTURE, fate=Fate.RAN, message="the provider finished, but its picture could not be used"
+)
+
+
+class Delivery:
+    def __init__(self, wire: Wire, pictures: Pictures, results: Results, clock: Clock, timing: Timing) -> None:
+        self._wire, self._pictures, self._results = wire, pictures, results
+        self._clock, self._timing = clock, timing
+
+    async def deliver(
+        self, record: EditRecord, provider: Provider, offer: Offer, attempt_id: str, done: Done
+    ) -> Delivered | Failed:
+        """Every picture of `done` in the store, or `bad_picture` when not one of them can be used."""
+        attempt = Attempt(id=attempt_id, number=1, edit=record.edit, offer=offer)
+        job = _Job(record, provider, attempt, _expected(record, offer))
+        images = await self._images(job, done)
+        for pause_s in self._timing.refresh_s if done.refresh else ():
+            if all(images):
+                break
+            await self._clock.sleep(pause_s)
+            images = await self._refreshed(job, done.refresh, images)
+        usable = tuple(image for image in images if image)
+        if not usable:
+            return _UNUSABLE
+        missing = record.edit.n - len(usable)
+        short = (f"{len(usable)} of {record.edit.n} pictures were made",) if missing > 0 else ()
+        return Delivered(usable, (*short, *done.notes))
+
+    async def _images(self, job: _Job, done: Done) -> list[Image | None]:
+        return list(await asyncio.gather(*(self._image(job, picture) for picture in done.pictures)))
+
+    async def _refreshed(self, job: _Job, refresh: HttpCall | None, images: list[Image | None]) -> list[Image | None]:
+        """The missing ones, by the fresh links of `refresh`."""
+        if refresh is None:
+            return images
+        outcome = await exchange(self._wire, job.provider, job.record.team, job.attempt, refresh, stamped_s=0.0)
+        if not isinstance(outcome, Done) or len(outcome.pictures) != len(images):
+            return images
+        pairs = zip(images, outcome.pictures, strict=True)
+        return [image or await self._image(job, picture) for image, picture in pairs]
+
+    async def _image(self, job: _Job, picture: Link | Inline) -> Image | None:
+        data = picture.data if isinstance(picture, Inline) else await self._fetched(job, picture.url)
+        if data is None:
+            return None
+        edit = job.record.edit
+        size = job.expected and (job.expected.width, job.expected.height)
+        try:
+            checked = await self._pictures.check_result(
+                data, edit.output_format, edit.output_quality, size, job.record.input_pixels
+            )
+        except BadPicture:
+            return None
+        await self._results.put(job.record.team, "results", checked.digest, checked.data)
+        return Image(
+            digest=checked.digest,
+            format=checked.format,
+            width=checked.width,
+            height=checked.height,
+            bytes=len(checked.data),
+            seed=picture.seed,
+            nsfw=picture.nsfw if edit.flag_nsfw else None,
+            warnings=tuple(warning.value for warning in checked.warnings),
+        )
+
+    async def _fetched(self, job: _Job, url: str) -> bytes | None:
+        try:
+            reply = await self._wire.fetch(job.provider, url)
+        except EgressError:
+            return None
+        return reply.body if reply.status == 200 else None
+
+
+def _expected(record: EditRecord, offer: Offer) -> Pixels | None:
+    fitted = fit(record.edit, offer)
+    return fitted.sent.size if isinstance(fitted, Fit) else None

@@ -1,0 +1,109 @@
+"""How an attempt and an edit end, as records: what was charged, what the caller is told."""
+
+from msgspec.structs import replace
+
+from adapters.contract import Done, Failed, FailureKind, Fate, Offer
+from gateway.engine.attempts import Unresolved
+from gateway.engine.delivery import Delivered
+from gateway.state.records import AttemptRecord, AttemptState, EditRecord, End, Problem, Status
+from policies.react import GiveUp
+
+_DEADLINE = "deadline"
+_WORDS: dict[FailureKind, str] = {
+    FailureKind.INVALID: "the provider found the request wrong",
+    FailureKind.UNSUPPORTED: "the offers cannot do this edit",
+    FailureKind.MODERATED: "the provider refused the content; change the prompt or the picture",
+    FailureKind.CREDENTIAL: "the provider refuses the gateway's key; its operator must mend that",
+    FailureKind.CREDIT: "the gateway's account at the provider is out of credit; its operator must mend that",
+    FailureKind.RATE_LIMITED: "the provider takes no more work from the gateway at the moment",
+    FailureKind.BUSY: "the providers have no capacity at the moment",
+    FailureKind.NOT_SENT: "the providers could not be reached",
+    FailureKind.LOST: "the local backend stopped answering",
+    FailureKind.TASK_FAILED: "the provider accepted the work and failed at it",
+    FailureKind.BAD_PICTURE: "the provider delivered no usable picture; it was paid for and is not bought again",
+    FailureKind.EXPIRED: "the provider accepted the work and its result never came",
+}
+
+
+def delivered(attempt: AttemptRecord, done: Done, result: Delivered, offer: Offer) -> AttemptRecord:
+    """Settled at the provider's own figure, else at the price of what was delivered."""
+    share = attempt.price_micro * len(done.pictures) // max(1, _asked(attempt, done))
+    return _settled(attempt, done.cost_micro, share, offer, message="; ".join(result.notes))
+
+
+def _asked(attempt: AttemptRecord, done: Done) -> int:
+    return max(attempt.pictures, len(done.pictures))
+
+
+def failed(attempt: AttemptRecord, outcome: Failed, offer: Offer, charged: Done | None) -> AttemptRecord:
+    """Settled where it was charged all the same, unresolved where nobody knows, released otherwise."""
+    ended = replace(attempt, failure=outcome.kind, fate=outcome.fate, message=outcome.message)
+    cost_micro = outcome.cost_micro if charged is None else charged.cost_micro
+    if not offer.billed:
+        return replace(ended, state=AttemptState.RELEASED)
+    if cost_micro is not None or (outcome.fate is Fate.RAN and outcome.kind is FailureKind.BAD_PICTURE):
+        return _settled(ended, cost_micro, attempt.price_micro, offer, message=outcome.message)
+    if is_unknown(outcome):
+        return replace(ended, state=AttemptState.UNRESOLVED)
+    return replace(ended, state=AttemptState.RELEASED)
+
+
+def is_unknown(outcome: Failed) -> bool:
+    """The provider took the work, and nobody can tell whether it charged."""
+    return outcome.kind is FailureKind.EXPIRED and outcome.fate is Fate.MAY_HAVE_RUN
+
+
+def unresolved(attempt: AttemptRecord, outcome: Unresolved) -> AttemptRecord:
+    return replace(attempt, state=AttemptState.UNRESOLVED, fate=Fate.MAY_HAVE_RUN, message=outcome.message)
+
+
+def _settled(
+    attempt: AttemptRecord, cost_micro: int | None, price_micro: int, offer: Offer, *, message: str
+) -> AttemptRecord:
+    if not offer.billed:
+        return replace(attempt, state=AttemptState.SETTLED, cost_micro=0, cost_source="local", message=message)
+    source = "table" if cost_micro is None else "provider"
+    cost = price_micro if cost_micro is None else cost_micro
+    return replace(attempt, state=AttemptState.SETTLED, cost_micro=cost, cost_source=source, message=message)
+
+
+def spent_micro(attempts: tuple[AttemptRecord, ...]) -> int:
+    return sum(attempt.cost_micro or 0 for attempt in attempts)
+
+
+def succeeded(record: EditRecord, attempt: AttemptRecord, result: Delivered, *, late: bool) -> End:
+    return End(
+        status=Status.SUCCEEDED,
+        offer=attempt.offer,
+        images=result.images,
+        cost_micro=spent_micro((*record.attempts[: attempt.number - 1], attempt)),
+        late=late,
+        notes=result.notes,
+    )
+
+
+def refused(attempts: tuple[AttemptRecord, ...]) -> End:
+    problem = Problem(kind=FailureKind.MODERATED.value, detail=_WORDS[FailureKind.MODERATED])
+    return End(status=Status.REFUSED, cost_micro=spent_micro(attempts), problem=problem)
+
+
+def given_up(attempts: tuple[AttemptRecord, ...], decision: GiveUp, message: str) -> End:
+    """Failed; with more time, `decision.skipped` would have been tried, so then it is the deadline's fault."""
+    if decision.skipped:
+        names = ", ".join(decision.skipped)
+        problem = Problem(kind=_DEADLINE, detail=f"no time was left to try {names}; the last failure: {message}")
+    else:
+        problem = Problem(kind=decision.kind.value, detail=f"{_WORDS[decision.kind]} ({message})")
+    return End(status=Status.FAILED, cost_micro=spent_micro(attempts), problem=problem)
+
+
+def too_late(attempts: tuple[AttemptRecord, ...]) -> End:
+    detail = "the deadline passed while the edit waited for a free place at a provider; allow more time, or try later"
+    problem = Problem(kind=_DEADLINE, detail=detail)
+    return End(status=Status.FAILED, cost_micro=spent_micro(attempts), problem=problem)
+
+
+def left_unresolved(attempts: tuple[AttemptRecord, ...], message: str) -> End:
+    detail = f"a provider may or may not have made this edit ({message}); its money stays held until that is known"
+    problem = Problem(kind="unresolved", detail=detail)
+    return End(status=Status.UNRESOLVED, cost_micro=spent_micro(attempts), problem=problem)

@@ -1,0 +1,204 @@
+"""The engine of one replica: plans and accepts edits, follows each in a task of its own, lets callers wait, and takes
+over what a dead replica left behind."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Coroutine
+from datetime import date
+from typing import Any
+
+from adapters.contract import Edit
+from gateway.clock import Clock, day_of
+from gateway.engine.handover import HandOver
+from gateway.engine.order import Order
+from gateway.engine.route import Route
+from gateway.engine.timing import Timing
+from gateway.engine.witness import Witness
+from gateway.identity import edit_id
+from gateway.observe import Metrics, log
+from gateway.settings import Settings
+from gateway.state.connection import StoreUnavailable
+from gateway.state.edits import Edits, Fenced
+from gateway.state.records import EditRecord, Status, Wish
+from policies.facts import Facts
+from policies.plans import Plan, Policy, plan
+from policies.wishes import Wishes
+
+CLAIM_AT_ONCE = 100
+MOST_DEFECTS = 3
+_OPEN = (Status.QUEUED, Status.RUNNING)
+
+
+class NoOffer(Exception):  # noqa: N818 - the name is the fact
+    """No offer can do this edit as asked; the plan holds every reason."""
+
+    def __init__(self, plan: Plan) -> None:
+        super().__init__("no offer fits")
+        self.plan = plan
+
+
+class Overloaded(Exception):  # noqa: N818 - the name is the fact
+    """This replica follows as many edits as it may."""
+
+
+class Engine:
+    def __init__(
+        self,
+        settings: Settings,
+        edits: Edits,
+        route: Route,
+        handover: HandOver,
+        witness: Witness,
+        metrics: Metrics,
+        clock: Clock,
+        timing: Timing,
+    ) -> None:
+        self._settings, self._edits = settings, edits
+        self._route, self._handover, self._witness = route, handover, witness
+        self._metrics, self._clock, self._timing = metrics, clock, timing
+        self._followed: dict[str, asyncio.Task[EditRecord | None]] = {}
+        self._duty: asyncio.Task[None] | None = None
+        self._entering: set[str] = set()
+        self._defects: Counter[str] = Counter()
+
+    # --- the way in -----------------------------------------------------------------------------------------------
+
+    def plan(self, edit: Edit, wish: Wish, policy: Policy) -> Plan:
+        """What an edit sent now would do. The same code answers quotes."""
+        wishes = Wishes(
+            tier=wish.tier, max_cost_micro=wish.max_cost_micro, deadline_s=wish.deadline_s, models=wish.models
+        )
+        return plan(edit, wishes, policy, self._settings.offers, Facts(day=self._today()))
+
+    async def accept(self, order: Order) -> EditRecord:
+        """The edit, durable and begun. Raises `NoOffer`, `Overloaded` and `StoreUnavailable`; then nothing is spent."""
+        if len(self._followed) >= self._settings.limits.in_flight:
+            raise Overloaded
+        record = self._record(order)
+        self._witness.planned(record.plan)
+        if not record.plan.candidates:
+            raise NoOffer(record.plan)
+        first = self._route.prepared(record, record.plan.candidates[0].offer)
+        self._entering.add(record.id)
+        try:
+            record, attempt = await self._edits.accept(record, first, self._route.place(first.offer).permit)
+            self._start(record.id, self._route.follow(record, attempt))
+        finally:
+            self._entering.discard(record.id)
+        self._count_adjustments(record.plan)
+        return record
+
+    def _record(self, order: Order) -> EditRecord:
+        return EditRecord(
+            id=edit_id(self._clock.now_ms(), self._clock.random_bytes(10)),
+            team=order.team,
+            key_id=order.key_id,
+            origin=self._clock.random_bytes(16).hex(),
+            edit=order.edit,
+            wish=order.wish,
+            plan=self.plan(order.edit, order.wish, order.policy),
+            revision=self._settings.revision,
+            input_pixels=order.input_pixels,
+            trace_id=order.trace_id,
+            owner=self._edits.replica,
+            epoch=1,
+        )
+
+    def _count_adjustments(self, plan: Plan) -> None:
+        for adjustment in plan.candidates[0].adjustments:
+            self._metrics.adjustments.labels(plan.candidates[0].offer, adjustment.field).inc()
+
+    def _today(self) -> date:
+        return day_of(self._clock.now_ms())
+
+    # --- following ------------------------------------------------------------------------------------------------
+
+    def _start(self, edit: str, path: Coroutine[Any, Any, EditRecord]) -> None:
+        task = asyncio.create_task(self._guarded(edit, path), name=edit)
+        self._followed[edit] = task
+        self._metrics.in_flight.set(len(self._followed))
+        task.add_done_callback(lambda _: self._forget(edit))
+
+    def _forget(self, edit: str) -> None:
+        self._followed.pop(edit, None)
+        self._metrics.in_flight.set(len(self._followed))
+
+    async def _guarded(self, edit: str, path: Coroutine[Any, Any, EditRecord]) -> EditRecord | None:
+        """The end of a path, or None where it is not ours to end: another replica took over, or the store is away and
+        the record stays claimable."""
+        try:
+            ended = await path
+        except Fenced:
+            log.warning("edit_fenced", edit=edit)
+        except StoreUnavailable:
+            log.error("edit_left_to_recovery", edit=edit, error="the store is away")
+        except Exception as error:  # noqa: BLE001 - a defect must not lose the edit: it stays open, and recovery resumes it
+            self._defects[edit] += 1
+            log.error("edit_path_failed", edit=edit, error=type(error).__name__, exc_info=error)
+        else:
+            self._handover.begin(ended)
+            return ended
+        return None
+
+    async def wait(self, record: EditRecord, seconds: float) -> EditRecord:
+        """The edit when it ended, or as it stands after `seconds`."""
+        task = self._followed.get(record.id)
+        if task is not None:
+            done, _ = await asyncio.wait({task}, timeout=seconds)
+            if done and (ended := task.result()):
+                return ended
+        return await self._edits.get(record.id) or record
+
+    # --- duties ---------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Begins to beat and to claim; the first beat is out when this returns."""
+        await self._edits.beat()
+        self._duty = asyncio.create_task(self._duties(), name="duties")
+
+    async def aclose(self) -> None:
+        """Lets go of everything: what is in flight stays in the store, and the next replica goes on at once."""
+        tasks = [*self._followed.values(), *([self._duty] if self._duty else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._handover.aclose()
+        try:
+            await self._edits.retire()
+        except StoreUnavailable:
+            log.warning(
+                "retire_failed", error="the store is away; this replica's edits are claimable when its beat is old"
+            )
+
+    async def _duties(self) -> None:
+        """Beat, then claim. After an outage of the store only the beat, until every living replica had time for one."""
+        claim_from_s = self._clock.monotonic()
+        while True:
+            try:
+                await self._edits.beat()
+                if self._clock.monotonic() >= claim_from_s:
+                    await self._claim()
+                    await self._pick_up()
+            except StoreUnavailable:
+                claim_from_s = self._clock.monotonic() + self._timing.dead_after_s
+                log.error("store_unavailable", duty="beat")
+            await self._clock.sleep(self._timing.beat_s)
+
+    async def _claim(self) -> None:
+        """Takes over what dead replicas left."""
+        for record in await self._edits.claim(CLAIM_AT_ONCE):
+            self._resume(record)
+
+    async def _pick_up(self) -> None:
+        """Goes on with edits of our own whose path broke off (an outage of the store), except where a defect of ours
+        broke it three times: that one waits for another version."""
+        for edit in await self._edits.owned():
+            if edit in self._followed or edit in self._entering or self._defects[edit] >= MOST_DEFECTS:
+                continue
+            record = await self._edits.get(edit)
+            if record is not None and edit not in self._followed and record.status in _OPEN:
+                self._resume(record)
+
+    def _resume(self, record: EditRecord) -> None:
+        self._witness.recovered(record)
+        self._start(record.id, self._route.resume(record))

@@ -1,0 +1,74 @@
+"""Pictures on their way in: each reference is fetched or read, checked, cleaned, and kept by digest under its team."""
+
+import asyncio
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from adapters.contract import Picture
+from gateway.egress import INPUT, Egress, EgressError, Refusal
+from gateway.engine.wire import USER_AGENT
+from gateway.pictures import BadPicture, CheckedInput, Pictures, PoolFull
+from gateway.results import Results
+
+Source = str | bytes
+"""A reference (an http(s) URL or a data URI), or the bytes of an uploaded file."""
+
+
+class InputRefused(Exception):  # noqa: N818 - the name is the fact
+    """A picture that cannot be used. `field` is the caller's; `expected` says what to send instead."""
+
+    def __init__(self, field: str, detail: str, expected: str) -> None:
+        super().__init__(f"{field}: {detail}")
+        self.field, self.detail, self.expected = field, detail, expected
+
+
+class Taken(Struct, frozen=True):
+    """A picture that is in the store; `pixels` is a signature to know an unchanged result by."""
+
+    picture: Picture
+    pixels: str
+
+
+class Intake:
+    def __init__(self, egress: Egress, pictures: Pictures, results: Results) -> None:
+        self._egress, self._pictures, self._results = egress, pictures, results
+
+    async def take(self, team: str, sources: Mapping[str, Source]) -> dict[str, Taken]:
+        """Every picture of a request, by the field that named it. Raises `InputRefused` for the first bad one, and
+        `PoolFull` when too many wait."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                taken = {field: group.create_task(self._one(team, field, one)) for field, one in sources.items()}
+        except* (InputRefused, PoolFull) as problems:
+            raise problems.exceptions[0] from None
+        return {field: task.result() for field, task in taken.items()}
+
+    async def _one(self, team: str, field: str, source: Source) -> Taken:
+        try:
+            checked = await self._checked(field, source)
+        except BadPicture as error:
+            raise InputRefused(field, str(error), "a JPEG, PNG or WebP of at most 20 MB and 25 megapixels") from None
+        await self._results.put(team, "inputs", checked.picture.digest, checked.data)
+        return Taken(checked.picture, checked.pixels)
+
+    async def _checked(self, field: str, source: Source) -> CheckedInput:
+        if isinstance(source, bytes):
+            return await self._pictures.check_input(source)
+        if source.startswith("data:"):
+            return await self._pictures.check_input_text(source)
+        if source.startswith(("http://", "https://")):
+            return await self._pictures.check_input(await self._fetched(field, source))
+        raise InputRefused(field, "is neither an address nor a data URI", "an http(s) URL or data:image/…;base64,…")
+
+    async def _fetched(self, field: str, url: str) -> bytes:
+        expected = "an http(s) URL that answers with the picture itself, or a data URI"
+        try:
+            reply = await self._egress.send(INPUT, "GET", url, {"user-agent": USER_AGENT, "accept": "image/*"})
+        except Refusal as refusal:
+            raise InputRefused(field, f"the URL was refused: {refusal}", expected) from None
+        except EgressError:
+            raise InputRefused(field, "the URL could not be fetched", expected) from None
+        if reply.status != 200:
+            raise InputRefused(field, f"the URL answered {reply.status} instead of 200", expected)
+        return reply.body

@@ -1,0 +1,200 @@
+"""The one path of an edit, after it was accepted: candidate by candidate until one delivers, refuses, or none is left.
+
+Each attempt is written before it is sent and closed before the next is opened. Resuming after a crash enters the same
+path at the place that the record tells; there is no second engine.
+"""
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from adapters.contract import Attempt, Done, Failed, Next, Offer
+from gateway.clock import Clock
+from gateway.engine import ends
+from gateway.engine.attempts import Ran, Runner, Unresolved, attempt_id
+from gateway.engine.delivery import Delivered, Delivery
+from gateway.engine.timing import Timing
+from gateway.engine.witness import Witness
+from gateway.settings import Provider, Settings
+from gateway.state.edits import Edits, NoPermit, Permit
+from gateway.state.records import AttemptRecord, AttemptState, EditRecord, End, Status
+from policies.plans import Plan
+from policies.react import Decision, GiveUp, Refuse, Tried, TryOffer, decide
+
+
+class Place(Struct, frozen=True):
+    """Where an attempt goes: the offer, and the account that it is bought from."""
+
+    offer: Offer
+    provider: Provider
+
+    @property
+    def permit(self) -> Permit:
+        return Permit(account=self.provider.name, limit=self.provider.max_concurrency)
+
+
+class Route:
+    """Follows accepted edits to their end. One for the whole replica."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        edits: Edits,
+        runner: Runner,
+        delivery: Delivery,
+        witness: Witness,
+        clock: Clock,
+        timing: Timing,
+    ) -> None:
+        self._settings, self._edits, self._runner, self._delivery = settings, edits, runner, delivery
+        self._witness, self._clock, self._timing = witness, clock, timing
+
+    # --- entering -------------------------------------------------------------------------------------------------
+
+    def place(self, offer: str) -> Place:
+        """Raises `KeyError` for an offer that this configuration no longer has."""
+        found = self._settings.offers[offer]
+        return Place(found, self._settings.providers[found.provider])
+
+    def prepared(self, record: EditRecord, offer: str) -> AttemptRecord:
+        """The next attempt of an edit at `offer`, as intent: pure, nothing is sent."""
+        place = self.place(offer)
+        count = sum(attempt.offer == offer for attempt in record.attempts)
+        identity = attempt_id(record.origin, offer, count)
+        number = len(record.attempts) + 1
+        step: Next = place.provider.adapter.submit(
+            Attempt(id=identity, number=number, edit=record.edit, offer=place.offer)
+        )
+        return AttemptRecord(
+            id=identity,
+            number=number,
+            offer=offer,
+            provider=place.provider.name,
+            price_micro=record.plan.candidate(offer).price_micro,
+            pictures=record.edit.n,
+            state=AttemptState.INTENT,
+            call=step.call,
+        )
+
+    async def follow(self, record: EditRecord, attempt: AttemptRecord | None) -> EditRecord:
+        """From the moment of acceptance. `attempt` was opened with it, or no permit was free. Raises `Fenced`."""
+        if attempt is None:
+            return await self._open(record, TryOffer(offer=record.plan.candidates[0].offer))
+        return await self._run(record, attempt, resumed=False)
+
+    async def resume(self, record: EditRecord) -> EditRecord:
+        """From the record of a replica that is gone. Raises `Fenced`."""
+        last = record.attempts[-1] if record.attempts else None
+        if last is None:
+            return await self._open(record, TryOffer(offer=record.plan.candidates[0].offer))
+        if last.state.is_open and last.offer not in self._settings.offers:
+            lost = Unresolved(f"the configuration no longer has {last.offer}")
+            return await self._leave(record, ends.unresolved(last, lost), lost.message)
+        if last.state.is_open:
+            return await self._run(record, last, resumed=True)
+        return await self._after(record, last, _failed_of(last), closed=True)
+
+    # --- the path -------------------------------------------------------------------------------------------------
+
+    async def _open(self, record: EditRecord, step: TryOffer) -> EditRecord:
+        """Opens the next attempt when its provider has a place for it, until the deadline."""
+        await self._sleep(step.after_s)
+        attempt = self.prepared(record, step.offer)
+        permit = self.place(step.offer).permit
+        while True:
+            opened = await self._edits.open(record, attempt, permit)
+            if not isinstance(opened, NoPermit):
+                record = _with(replace(record, status=Status.RUNNING), opened)
+                return await self._run(record, opened, resumed=False)
+            if self._remaining_s(record) < record.plan.candidate(step.offer).expected_s:
+                return await self._finish(record, ends.too_late(record.attempts), None)
+            await self._sleep(self._timing.permit_s * (0.5 + self._clock.chance()))
+
+    async def _run(self, record: EditRecord, attempt: AttemptRecord, *, resumed: bool) -> EditRecord:
+        place = self.place(attempt.offer)
+        ran = await self._runner.run(record, place.provider, place.offer, attempt, resumed=resumed)
+        match ran.outcome:
+            case Done():
+                return await self._deliver(record, place, ran, ran.outcome)
+            case Failed():
+                ended = ends.failed(ran.attempt, ran.outcome, place.offer, None)
+                return await self._after(record, ended, ran.outcome)
+            case Unresolved():
+                return await self._leave(record, ends.unresolved(ran.attempt, ran.outcome), ran.outcome.message)
+
+    async def _deliver(self, record: EditRecord, place: Place, ran: Ran, done: Done) -> EditRecord:
+        result = await self._delivery.deliver(record, place.provider, place.offer, ran.attempt.id, done)
+        if isinstance(result, Failed):
+            return await self._after(record, ends.failed(ran.attempt, result, place.offer, done), result)
+        assert isinstance(result, Delivered)
+        attempt = ends.delivered(ran.attempt, done, result, place.offer)
+        late = self._remaining_s(record) < 0
+        return await self._finish(record, ends.succeeded(record, attempt, result, late=late), attempt)
+
+    async def _after(
+        self, record: EditRecord, attempt: AttemptRecord, failed: Failed, *, closed: bool = False
+    ) -> EditRecord:
+        """A failure that is proven: the next offer, or the end."""
+        record = _with(record, attempt)
+        if ends.is_unknown(failed):
+            return await self._leave(record, attempt, failed.message)
+        decision = self._decide(record, failed)
+        match decision:
+            case TryOffer():
+                if not closed:
+                    attempt = await self._edits.close(record, attempt)
+                    record = _with(record, attempt)
+                    self._witness.attempt_ended(attempt)
+                self._witness.fell_back(attempt, decision.offer, failed.kind)
+                return await self._open(record, decision)
+            case Refuse():
+                return await self._finish(record, ends.refused(record.attempts), None if closed else attempt)
+            case GiveUp():
+                end = ends.given_up(record.attempts, decision, failed.message)
+                return await self._finish(record, end, None if closed else attempt)
+            case _:
+                return await self._leave(record, ends.unresolved(attempt, Unresolved(failed.message)), failed.message)
+
+    async def _leave(self, record: EditRecord, attempt: AttemptRecord, message: str) -> EditRecord:
+        record = _with(record, attempt)
+        return await self._finish(record, ends.left_unresolved(record.attempts, message), attempt)
+
+    async def _finish(self, record: EditRecord, end: End, attempt: AttemptRecord | None) -> EditRecord:
+        """One atomic step: the final state, and the close of the attempt that led to it."""
+        finished = await self._edits.finish(record, end, attempt)
+        if attempt is not None:
+            self._witness.attempt_ended(finished.attempts[attempt.number - 1])
+        self._witness.edit_ended(finished, end)
+        return finished
+
+    # --- deciding -------------------------------------------------------------------------------------------------
+
+    def _decide(self, record: EditRecord, failed: Failed) -> Decision:
+        history = tuple(
+            Tried(offer=attempt.offer, kind=attempt.failure) for attempt in record.attempts if attempt.failure
+        )
+        plan = _still_sold(record.plan, self._settings)
+        return decide(failed, history, plan, self._remaining_s(record), self._clock.chance())
+
+    def _remaining_s(self, record: EditRecord) -> float:
+        return record.wish.deadline_s - (self._clock.now_ms() - record.created_ms) / 1000
+
+    async def _sleep(self, seconds: float) -> None:
+        if seconds > 0:
+            await self._clock.sleep(seconds)
+
+
+def _with(record: EditRecord, attempt: AttemptRecord) -> EditRecord:
+    """The record with `attempt` in the place of its number, whether it was there or comes next."""
+    return replace(record, attempts=(*record.attempts[: attempt.number - 1], attempt))
+
+
+def _failed_of(attempt: AttemptRecord) -> Failed:
+    """The failure by which a closed attempt ended, for a replica that did not see it happen."""
+    assert attempt.failure is not None
+    assert attempt.fate is not None
+    return Failed(kind=attempt.failure, fate=attempt.fate, message=attempt.message)
+
+
+def _still_sold(plan: Plan, settings: Settings) -> Plan:
+    """The plan without offers that the configuration lost since it was made (a restart with another file)."""
+    return replace(plan, candidates=tuple(found for found in plan.candidates if found.offer in settings.offers))

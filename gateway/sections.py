@@ -1,0 +1,94 @@
+"""The configuration file's shape, section by section, with every default in sight. What it means is `settings.py`."""
+
+from datetime import date
+from typing import Any, Literal
+
+from msgspec import Struct, field
+
+from adapters.contract import Tier
+from gateway.catalogue import ModelOverlay
+
+Scope = Literal["edit", "read", "admin"]
+ALL_SCOPES: tuple[Scope, ...] = ("edit", "read", "admin")
+
+
+class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    pass
+
+
+class ServerSection(Section, frozen=True, kw_only=True):
+    """`secret`: the first signs, all verify, the last one makes `origin`."""
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+    secret: str | tuple[str, ...] | None = None
+    public_url: str | None = None
+
+
+class StateSection(Section, frozen=True, kw_only=True):
+    url: str = "embedded:"
+    dir: str = ".kontext"
+    durability: Literal["required", "provider", "throwaway"] = "required"
+    beat_s: float = 3.0
+    dead_after_s: float = 10.0
+
+
+class ResultsSection(Section, frozen=True, kw_only=True):
+    url: str | None = None
+
+
+class EgressSection(Section, frozen=True, kw_only=True):
+    allow_hosts: tuple[str, ...] = ()
+
+
+class LimitsSection(Section, frozen=True, kw_only=True):
+    in_flight: int = 2000
+
+
+class RetentionSection(Section, frozen=True, kw_only=True):
+    results: str = "7d"
+
+
+class ProviderSection(Section, frozen=True, kw_only=True):
+    """What every provider has; the adapter's own settings stand beside these in the file."""
+
+    adapter: str | None = None
+    api_key: str | None = None
+    base_url: str | None = None
+    result_hosts: tuple[str, ...] = ()
+    max_concurrency: int = 4
+    timeout_s: float = 30.0
+    billed: bool | None = None
+    models: dict[str, ModelOverlay] = field(default_factory=dict[str, ModelOverlay])
+
+
+class PolicySection(Section, frozen=True, kw_only=True):
+    offers: tuple[str, ...]
+    tier: Tier = Tier.STANDARD
+    order: tuple[str, ...] = ()
+
+
+class KeySection(Section, frozen=True, kw_only=True):
+    hash: str
+    id: str = ""
+    scopes: tuple[Scope, ...] = ("edit", "read")
+    expires: date | None = None
+
+
+class TeamSection(Section, frozen=True, kw_only=True):
+    policy: str
+    keys: tuple[str | KeySection, ...] = ()
+
+
+class File(Section, frozen=True, kw_only=True):
+    """A whole `kontext.toml`; the maps are converted one by one so that an error names its key."""
+
+    server: ServerSection = ServerSection()
+    state: StateSection = StateSection()
+    results: ResultsSection = ResultsSection()
+    egress: EgressSection = EgressSection()
+    limits: LimitsSection = LimitsSection()
+    retention: RetentionSection = RetentionSection()
+    providers: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
+    policies: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
+    teams: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])

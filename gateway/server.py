@@ -1,0 +1,107 @@
+"""The gateway's process: uvicorn with our application, on one address, until it is told to stop."""
+
+import asyncio
+import socket
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager, closing
+
+import uvicorn
+from litestar import Litestar
+
+from gateway.app import create_app, opened
+from gateway.engine.timing import Timing
+from gateway.settings import Settings
+from gateway.state.connection import StoreRefused, StoreUnavailable
+from gateway.state.embedded import EngineRefused
+
+GRACE_S = 20
+
+
+class ServerRefused(Exception):  # noqa: N818 - the name is the fact
+    """The gateway cannot start here; the message says why and what to set instead."""
+
+
+def run(settings: Settings, host: str, port: int, announce: Callable[[Settings, str], None]) -> None:
+    """Serves until SIGINT or SIGTERM. `announce` is told the address once requests are taken."""
+    if settings.development_key is not None and host not in ("127.0.0.1", "::1", "localhost"):
+        raise ServerRefused(f"without a configuration only loopback is served, not {host}; write a kontext.toml")
+    with closing(_bound(host, port)) as sock, asyncio.Runner(loop_factory=_loop()) as runner:
+        runner.run(_serve(settings, sock, announce))
+
+
+def _loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # The protocol is named, or asyncio would not set TCP_NODELAY, and every answer would wait 40 ms for its body.
+    sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind((host, port))
+    except OSError as error:
+        sock.close()
+        raise ServerRefused(
+            f"{host}:{port} cannot be listened on ({error.strerror}); choose another by --port"
+        ) from None
+    return sock
+
+
+class _Server(uvicorn.Server):
+    """Tells when requests are taken."""
+
+    def __init__(self, config: uvicorn.Config, announce: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._announce = announce
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._announce()
+
+
+async def _serve(settings: Settings, sock: socket.socket, announce: Callable[[Settings, str], None]) -> None:
+    host, port = sock.getsockname()[:2]
+    try:
+        async with opened(settings) as context:
+            server = _Server(_config(create_app(context)), lambda: announce(settings, f"http://{host}:{port}"))
+            await server.serve(sockets=[sock])
+    except (StoreRefused, StoreUnavailable, EngineRefused) as refused:
+        raise ServerRefused(str(refused)) from None
+
+
+def _config(app: Litestar) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        lifespan="off",
+        access_log=False,
+        log_level="warning",
+        server_header=False,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=GRACE_S,
+        h11_max_incomplete_event_size=64 * 1024,
+    )
+
+
+@asynccontextmanager
+async def serving(
+    settings: Settings, host: str = "127.0.0.1", port: int = 0, *, timing: Timing | None = None
+) -> AsyncGenerator[str]:
+    """A gateway inside this event loop, until the block is left. Yields its address; port 0 takes a free one."""
+    up = asyncio.Event()
+    with closing(_bound(host, port)) as sock:
+        address = f"http://{host}:{sock.getsockname()[1]}"
+        async with opened(settings, timing=timing) as context:
+            server = _Server(_config(create_app(context)), up.set)
+            task = asyncio.create_task(server.serve(sockets=[sock]))
+            await up.wait()
+            try:
+                yield address
+            finally:
+                server.should_exit = True
+                await task
