@@ -11,14 +11,16 @@ from litestar.exceptions import HTTPException
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin, YamlRenderPlugin
 
-from gateway.api import edits, health, models
+from gateway.api import admin, edits, health, models, usage
+from gateway.api.admission import Admission
 from gateway.api.answers import Answers
 from gateway.api.auth import Gate
 from gateway.api.context import Context
-from gateway.api.documents import components
+from gateway.api.documents import add_requests
 from gateway.api.links import Links
 from gateway.api.orders import Desk
 from gateway.api.problems import ProblemError, on_error, on_http_error, on_problem, on_store_unavailable
+from gateway.books import drained, opened_book, refuse_a_lost_store
 from gateway.clock import Clock, SystemClock
 from gateway.egress import AsgiApp, Egress
 from gateway.engine.attempts import Runner
@@ -31,14 +33,18 @@ from gateway.engine.timing import Timing
 from gateway.engine.wire import Wire
 from gateway.engine.witness import Witness
 from gateway.identity import replica_id
+from gateway.ledger.outbox import Outbox
 from gateway.local.app import create_app as create_local_app
 from gateway.observe import Metrics
 from gateway.pictures import Pictures, Pool
 from gateway.results import Results
 from gateway.secret import Secret, kept_secret
 from gateway.settings import Settings
+from gateway.state.claims import Claims
 from gateway.state.connection import StoreUnavailable, connect
+from gateway.state.corrections import Corrections
 from gateway.state.edits import Edits
+from gateway.state.rates import Rates
 
 PREVIEW = "embedded:preview"
 BODY_BYTES = 64_000_000
@@ -47,6 +53,10 @@ HANDLERS = (
     edits.read_edit,
     edits.read_image,
     models.list_models,
+    usage.read_usage,
+    admin.list_unresolved,
+    admin.resolve_attempt,
+    admin.list_corrections,
     health.healthz,
     health.readyz,
     health.metrics,
@@ -59,7 +69,7 @@ def create_app(context: Context) -> Litestar:
     def provide_context() -> Context:
         return context
 
-    return Litestar(
+    app = Litestar(
         route_handlers=HANDLERS,
         dependencies={"context": Provide(provide_context, sync_to_thread=False)},
         exception_handlers={
@@ -74,6 +84,8 @@ def create_app(context: Context) -> Litestar:
         request_max_body_size=BODY_BYTES,
         multipart_form_part_limit=64,
     )
+    add_requests(app.openapi_schema)
+    return app
 
 
 def _openapi() -> OpenAPIConfig:
@@ -81,7 +93,6 @@ def _openapi() -> OpenAPIConfig:
         title="Kontext Gateway",
         version=version("kontext-gateway"),
         path="/schema",
-        components=components(),
         render_plugins=[JsonRenderPlugin(path="/"), YamlRenderPlugin(path="/openapi.yaml")],
         use_handler_docstrings=True,
     )
@@ -106,6 +117,9 @@ async def _open(settings: Settings, clock: Clock, timing: Timing, stack: AsyncEx
         settings.state.url, folder=settings.state_dir, engine=settings.engine, durability=settings.state.durability
     )
     stack.push_async_callback(store.aclose)
+    book = await stack.enter_async_context(opened_book(settings.ledger_url))
+    await refuse_a_lost_store(store, book, clock)
+    await stack.enter_async_context(drained(Outbox(store, book, clock)))
     results = Results.open(settings.results_url)
     egress = Egress.open(allow_hosts=settings.allow_hosts)
     stack.push_async_callback(egress.aclose)
@@ -117,7 +131,7 @@ async def _open(settings: Settings, clock: Clock, timing: Timing, stack: AsyncEx
     metrics = Metrics(version("kontext-gateway"), settings.revision)
     replica = replica_id(clock.random_bytes(6))
     keep_ms, dead_ms = int(settings.retention_s * 1000), int(timing.dead_after_s * 1000)
-    kept = Edits(store, replica, dead_ms=dead_ms, keep_ms=keep_ms)
+    kept = Edits(store, replica, dead_ms=dead_ms, keep_ms=keep_ms, min_replicas=settings.state.min_replicas)
     wire = Wire(egress, results, clock, settings.providers)
     runner = Runner(wire, kept, clock, metrics, timing)
     delivery = Delivery(wire, pictures, results, clock, timing)
@@ -127,18 +141,22 @@ async def _open(settings: Settings, clock: Clock, timing: Timing, stack: AsyncEx
     await engine.start()
     stack.push_async_callback(engine.aclose)
 
-    links = Links(secrets_of(settings, clock))
+    secrets = secrets_of(settings, clock)
+    links = Links(secrets)
     return Context(
         settings=settings,
         clock=clock,
         gate=Gate(settings, clock),
-        desk=Desk(settings, Intake(egress, pictures, results)),
+        admission=Admission(Claims(store), Rates(store), clock.random_bytes),
+        desk=Desk(settings, Intake(egress, pictures, results), secrets[-1]),
         engine=engine,
         edits=kept,
         results=results,
         links=links,
         answers=Answers(settings.offers, links, results, settings.retention_s),
         metrics=metrics,
+        book=book,
+        corrections=Corrections(store, keep_ms=keep_ms, min_replicas=settings.state.min_replicas),
     )
 
 

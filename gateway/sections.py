@@ -31,6 +31,21 @@ class StateSection(Section, frozen=True, kw_only=True):
     durability: Literal["required", "provider", "throwaway"] = "required"
     beat_s: float = 3.0
     dead_after_s: float = 10.0
+    min_replicas: int = 0
+
+
+class BudgetSection(Section, frozen=True, kw_only=True):
+    """Caps in decimal dollars, by UTC day, by UTC month and in total; left out is no cap."""
+
+    day_usd: str | None = None
+    month_usd: str | None = None
+    total_usd: str | None = None
+
+
+class LedgerSection(Section, frozen=True, kw_only=True):
+    """`sqlite:PATH` or `postgresql://…`."""
+
+    url: str = "sqlite:.kontext/ledger.db"
 
 
 class ResultsSection(Section, frozen=True, kw_only=True):
@@ -73,11 +88,17 @@ class KeySection(Section, frozen=True, kw_only=True):
     id: str = ""
     scopes: tuple[Scope, ...] = ("edit", "read")
     expires: date | None = None
+    budget: BudgetSection = BudgetSection()
+    per_minute: int | None = None
+    concurrency: int | None = None
 
 
 class TeamSection(Section, frozen=True, kw_only=True):
     policy: str
     keys: tuple[str | KeySection, ...] = ()
+    budget: BudgetSection = BudgetSection()
+    on_unknown: Literal["hold", "accept_risk"] = "hold"
+    require_idempotency_key: bool = False
 
 
 class File(Section, frozen=True, kw_only=True):
@@ -89,6 +110,8 @@ class File(Section, frozen=True, kw_only=True):
     egress: EgressSection = EgressSection()
     limits: LimitsSection = LimitsSection()
     retention: RetentionSection = RetentionSection()
+    ledger: LedgerSection = LedgerSection()
+    budget: BudgetSection = BudgetSection()
     providers: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
     policies: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
     teams: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])

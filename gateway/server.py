@@ -1,15 +1,18 @@
 """The gateway's process: uvicorn with our application, on one address, until it is told to stop."""
 
 import asyncio
+import signal
 import socket
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager, closing
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import asynccontextmanager, closing, contextmanager
 
 import uvicorn
 from litestar import Litestar
 
 from gateway.app import create_app, opened
+from gateway.books import BooksRefused
 from gateway.engine.timing import Timing
+from gateway.ledger.connection import LedgerRefused, LedgerUnavailable
 from gateway.settings import Settings
 from gateway.state.connection import StoreRefused, StoreUnavailable
 from gateway.state.embedded import EngineRefused
@@ -53,7 +56,7 @@ def _bound(host: str, port: int) -> socket.socket:
 
 
 class _Server(uvicorn.Server):
-    """Tells when requests are taken."""
+    """Tells when requests are taken, and leaves the process's signals to whoever runs it."""
 
     def __init__(self, config: uvicorn.Config, announce: Callable[[], None]) -> None:
         super().__init__(config)
@@ -64,14 +67,22 @@ class _Server(uvicorn.Server):
         if self.started:
             self._announce()
 
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        """Not uvicorn's own: it raises the signal again once it has served, and the process would be gone before its
+        rooms are closed."""
+        yield
+
 
 async def _serve(settings: Settings, sock: socket.socket, announce: Callable[[Settings, str], None]) -> None:
     host, port = sock.getsockname()[:2]
     try:
         async with opened(settings) as context:
             server = _Server(_config(create_app(context)), lambda: announce(settings, f"http://{host}:{port}"))
+            for number in (signal.SIGINT, signal.SIGTERM):
+                asyncio.get_running_loop().add_signal_handler(number, server.handle_exit, number, None)
             await server.serve(sockets=[sock])
-    except (StoreRefused, StoreUnavailable, EngineRefused) as refused:
+    except (StoreRefused, StoreUnavailable, EngineRefused, BooksRefused, LedgerRefused, LedgerUnavailable) as refused:
         raise ServerRefused(str(refused)) from None
 
 

@@ -17,11 +17,13 @@ import msgspec
 from msgspec import Struct
 
 from adapters.contract import Adapter, Offer
-from adapters.registry import make
+from adapters.registry import check, make
 from gateway.catalogue import Catalogue, offers, read_catalogue, shipped
+from gateway.money import micro_from_usd
 from gateway.secret import Secret, key_hash, read_secret
 from gateway.sections import (
     ALL_SCOPES,
+    BudgetSection,
     File,
     KeySection,
     LimitsSection,
@@ -60,6 +62,14 @@ class Provider(Struct, frozen=True, kw_only=True):
     offers: tuple[Offer, ...]
 
 
+class Budget(Struct, frozen=True):
+    """Caps in micro-dollars, by UTC day, by UTC month and in total; None is no cap."""
+
+    day_micro: int | None = None
+    month_micro: int | None = None
+    total_micro: int | None = None
+
+
 class Key(Struct, frozen=True, kw_only=True):
     """An API key as the gateway knows it: never the key itself. `expires` is the last valid UTC day."""
 
@@ -68,11 +78,17 @@ class Key(Struct, frozen=True, kw_only=True):
     hash: str
     scopes: tuple[Scope, ...]
     expires: date | None = None
+    budget: Budget = Budget()
+    per_minute: int | None = None
+    concurrency: int | None = None
 
 
 class Team(Struct, frozen=True, kw_only=True):
     name: str
     policy: str
+    budget: Budget = Budget()
+    accepts_risk: bool = False
+    requires_key: bool = False
 
 
 class Settings(Struct, frozen=True, kw_only=True):
@@ -87,6 +103,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     allow_hosts: tuple[str, ...]
     limits: LimitsSection
     retention_s: float
+    ledger_url: str
+    budget: Budget
     providers: dict[str, Provider]
     offers: dict[str, Offer]
     policies: dict[str, Policy]
@@ -187,6 +205,8 @@ def _resolve(file: File, base: Path, env: Mapping[str, str], development_key: st
         allow_hosts=file.egress.allow_hosts,
         limits=file.limits,
         retention_s=_seconds("retention.results", file.retention.results),
+        ledger_url=_ledger_url(file, base),
+        budget=_budget("budget", file.budget),
         providers=providers,
         offers=known,
         policies=policies,
@@ -210,18 +230,28 @@ def _provider(name: str, section: dict[str, Any], env: Mapping[str, str], base: 
             f'{place}.api_key: a billed provider needs its key; write api_key = "env:NAME" or "file:PATH"'
         )
     try:
+        base_url = (settings.base_url or catalogue.base_url).rstrip("/")
+        sold = _served(base_url, offers(name, catalogue, settings.models, billed=billed))
+        for offer in sold:
+            check(catalogue.adapter, offer)
         return Provider(
             name=name,
             adapter=make(catalogue.adapter, own),
-            base_url=(settings.base_url or catalogue.base_url).rstrip("/"),
+            base_url=base_url,
             key=key,
             result_hosts=settings.result_hosts,
             max_concurrency=settings.max_concurrency,
             timeout_s=settings.timeout_s,
-            offers=offers(name, catalogue, settings.models, billed=billed),
+            offers=sold,
         )
     except ValueError as error:
         raise SettingsError(f"{place}.{error}") from None
+
+
+def _served(base_url: str, known: tuple[Offer, ...]) -> tuple[Offer, ...]:
+    """An engine inside the process serves the model of its name and no other."""
+    scheme, _, engine = base_url.partition(":")
+    return tuple(offer for offer in known if offer.model == engine) if scheme == "embedded" else known
 
 
 def _catalogue(place: str, name: str, adapter: str | None) -> Catalogue:
@@ -276,7 +306,14 @@ def _team(name: str, section: dict[str, Any], policies: Mapping[str, Policy]) ->
         names = ", ".join(sorted(policies)) or "none"
         raise SettingsError(f"{place}.policy: no policy is named {settings.policy!r}; known are {names}")
     keys = tuple(_key(f"{place}.keys[{index}]", name, index, key) for index, key in enumerate(settings.keys))
-    return Team(name=name, policy=settings.policy), keys
+    team = Team(
+        name=name,
+        policy=settings.policy,
+        budget=_budget(f"{place}.budget", settings.budget),
+        accepts_risk=settings.on_unknown == "accept_risk",
+        requires_key=settings.require_idempotency_key,
+    )
+    return team, keys
 
 
 def _key(place: str, team: str, index: int, key: str | KeySection) -> Key:
@@ -287,8 +324,36 @@ def _key(place: str, team: str, index: int, key: str | KeySection) -> Key:
             f"{place}: expected sha256: and 64 hex digits, as `kontext key new {team}` prints; never the key itself"
         )
     return Key(
-        id=section.id or f"{team}-{index}", team=team, hash=section.hash, scopes=section.scopes, expires=section.expires
+        id=section.id or f"{team}-{index}",
+        team=team,
+        hash=section.hash,
+        scopes=section.scopes,
+        expires=section.expires,
+        budget=_budget(f"{place}.budget", section.budget),
+        per_minute=section.per_minute,
+        concurrency=section.concurrency,
     )
+
+
+def _budget(place: str, section: BudgetSection) -> Budget:
+    caps: list[int | None] = []
+    for window in ("day_usd", "month_usd", "total_usd"):
+        text = getattr(section, window)
+        try:
+            caps.append(None if text is None else micro_from_usd(text))
+        except ValueError as error:
+            raise SettingsError(f"{place}.{window}: {error}") from None
+    return Budget(*caps)
+
+
+def _ledger_url(file: File, base: Path) -> str:
+    """SQLite's path is relative to the configuration's folder, as every path in it."""
+    scheme, _, path = file.ledger.url.partition(":")
+    if scheme == "sqlite":
+        return f"sqlite:{(base / path).resolve()}"
+    if scheme in ("postgresql", "postgres"):
+        return file.ledger.url
+    raise SettingsError("ledger.url: expected sqlite:PATH or postgresql://USER:PASSWORD@HOST/DATABASE")
 
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}

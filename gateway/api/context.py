@@ -6,15 +6,18 @@ from litestar import Request
 from litestar.di import NamedDependency
 from msgspec import Struct
 
+from gateway.api.admission import Admission
 from gateway.api.answers import Answers
 from gateway.api.auth import Gate
 from gateway.api.links import Links
 from gateway.api.orders import Desk
 from gateway.clock import Clock
 from gateway.engine.engine import Engine
+from gateway.ledger.book import Book
 from gateway.observe import Metrics
 from gateway.results import Results
 from gateway.settings import Settings
+from gateway.state.corrections import Corrections
 from gateway.state.edits import Edits
 
 
@@ -22,6 +25,7 @@ class Context(Struct, frozen=True, kw_only=True):
     settings: Settings
     clock: Clock
     gate: Gate
+    admission: Admission
     desk: Desk
     engine: Engine
     edits: Edits
@@ -29,6 +33,8 @@ class Context(Struct, frozen=True, kw_only=True):
     links: Links
     answers: Answers
     metrics: Metrics
+    book: Book
+    corrections: Corrections
 
     def root(self, request: Request[Any, Any, Any]) -> str:
         """The address that callers know this gateway by: the configured one, else the one that was called."""

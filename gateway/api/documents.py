@@ -1,22 +1,24 @@
 """The request body in the OpenAPI document. Handlers read bodies themselves, so that every refusal is in our words;
 the document is made from the same struct that reads them."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, cast
 
 import msgspec
-from litestar.openapi.spec import Components, OpenAPIMediaType, Operation, Reference, RequestBody, Schema
+from litestar.openapi.spec import OpenAPI, OpenAPIMediaType, Operation, Reference, RequestBody, Schema
 
 from gateway.api.requests import EditRequest
 
 _TEMPLATE = "#/components/schemas/{name}"
 
 
-def components() -> Components:
-    """The schemas of what callers send."""
-    _, schemas = msgspec.json.schema_components([EditRequest], ref_template=_TEMPLATE)
+def add_requests(document: OpenAPI) -> None:
+    """Adds the schemas of what callers send. To the finished document: the framework makes `components` from the types
+    of its handlers and drops what was configured there."""
+    _, requests = msgspec.json.schema_components([EditRequest], ref_template=_TEMPLATE)
     # Plain JSON Schema documents pass through the framework's renderer unchanged.
-    return Components(schemas=cast("dict[str, Schema]", schemas))
+    schemas = cast("dict[str, Schema]", requests)
+    document.components.schemas = {**schemas, **(document.components.schemas or {})}
 
 
 def _body() -> RequestBody:
@@ -33,4 +35,7 @@ def _body() -> RequestBody:
 
 @dataclass
 class EditOperation(Operation):
-    request_body: RequestBody | Reference | None = field(default_factory=_body)
+    """The framework names a body only where a handler takes one from it, and hands over None here."""
+
+    def __post_init__(self) -> None:
+        self.request_body = _body()

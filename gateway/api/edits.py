@@ -8,17 +8,25 @@ import msgspec
 from litestar import MediaType, Request, Response, get, post
 from litestar.params import FromPath, QueryParameter
 from litestar.response import Stream
+from msgspec import structs
 
+from gateway.api.admission import Identity
 from gateway.api.answers import EditAnswer, problem_kind
 from gateway.api.context import Context, Given
 from gateway.api.documents import EditOperation
+from gateway.api.idempotency import fingerprint, idempotency_key
 from gateway.api.problems import KINDS, ProblemError
 from gateway.api.problems import answer as problem_answer
+from gateway.api.refusals import refuse
 from gateway.api.requests import Form, read_form, read_json
 from gateway.engine.engine import NoOffer, Overloaded
 from gateway.identity import EDIT_PREFIX
 from gateway.results import MissingPicture
+from gateway.settings import Key
+from gateway.state.budgets import OverBudget
+from gateway.state.claims import Claim
 from gateway.state.records import EditRecord, Status
+from gateway.state.terms import LostClaim, RefusedBefore, TooMany
 from policies.plans import Plan
 
 AnyRequest = Request[Any, Any, Any]
@@ -31,18 +39,45 @@ _TRACE = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 async def create_edit(request: AnyRequest, context: Given) -> Response[bytes]:
     """Edit a picture. Waits up to 60 s (`Prefer: wait=N`, `respond-async`), then answers 202 with its address."""
     key = context.gate.caller(request, "edit")
-    wait_s = preferred_wait_s(request.headers.get("prefer", ""))
+    headers = await context.admission.rate(key)
     form = await _form(request)
-    order = await context.desk.order(form, key, _trace_id(request))
-    try:
-        record = await context.engine.accept(order)
-    except NoOffer as refused:
-        raise no_offer(refused.plan) from None
-    except Overloaded:
-        raise ProblemError("overloaded", "this gateway follows as many edits as it may", retry_after_s=2) from None
-    if wait_s:
+    identity = _identity(request, context, key, form)
+    claim = await context.admission.claim(key, identity)
+    if isinstance(claim, str):
+        headers["idempotency-replayed"] = "true"
+        record = await _found(context, claim, key.team)
+    else:
+        record = await _accepted(request, context, key, form, identity, claim)
+    if wait_s := preferred_wait_s(request.headers.get("prefer", "")):
         record = await context.engine.wait(record, wait_s)
-    return await _waited(request, context, record)
+    return await _waited(request, context, record, headers)
+
+
+def _identity(request: AnyRequest, context: Context, key: Key, form: Form) -> Identity:
+    required = context.settings.teams[key.team].requires_key
+    sent = idempotency_key(request.headers.get("idempotency-key"), required=required)
+    count = request.headers.get("x-stainless-retry-count", "")
+    repeat = int(count) if count.isdecimal() and len(count) < 4 else None
+    return Identity(fingerprint=fingerprint(form), key=sent, repeat=repeat)
+
+
+async def _accepted(
+    request: AnyRequest, context: Context, key: Key, form: Form, identity: Identity, claim: Claim | None
+) -> EditRecord:
+    """A new edit, begun. Every refusal is a problem, lets go of the claim, and has spent nothing."""
+    async with context.admission.holding(claim):
+        order = await context.desk.order(form, key, _trace_id(request))
+        order = structs.replace(
+            order, claim=claim, origin=context.desk.origin(key, identity), most_open=key.concurrency
+        )
+        try:
+            return await context.engine.accept(order)
+        except NoOffer as refused:
+            raise no_offer(refused.plan) from None
+        except Overloaded:
+            raise ProblemError("overloaded", "this gateway follows as many edits as it may", retry_after_s=2) from None
+        except (OverBudget, RefusedBefore, TooMany, LostClaim) as refusal:
+            refuse(refusal, key)
 
 
 async def _form(request: AnyRequest) -> Form:
@@ -89,10 +124,12 @@ def no_offer(plan: Plan) -> ProblemError:
     )
 
 
-async def _waited(request: AnyRequest, context: Context, record: EditRecord) -> Response[bytes]:
+async def _waited(
+    request: AnyRequest, context: Context, record: EditRecord, headers: dict[str, str]
+) -> Response[bytes]:
     """200 for a success, 202 for what goes on (or is unresolved), a problem that holds the whole edit for the rest."""
     answer = await context.answers.edit(record, context.root(request))
-    place = {"location": f"/v1/edits/{record.id}", "x-edit-id": record.id}
+    place = {**headers, "location": f"/v1/edits/{record.id}", "x-edit-id": record.id}
     if record.status is Status.SUCCEEDED:
         return _json(answer, 200, place)
     if record.end is None:
@@ -159,6 +196,7 @@ async def _picture(context: Context, record: EditRecord, number: int) -> Stream:
     except MissingPicture:
         raise ProblemError("not_found", "the picture was deleted") from None
     headers = {
+        "content-type": image.format.media_type,  # as a header: `Stream` prefers its handler's media type to its own
         "content-length": str(kept.size),
         "content-disposition": f'inline; filename="{record.id}-{number}.{image.format.value}"',
         "content-security-policy": "default-src 'none'",
@@ -167,4 +205,4 @@ async def _picture(context: Context, record: EditRecord, number: int) -> Stream:
         "etag": f'"{image.digest}"',
         "last-modified": datetime.fromtimestamp(record.finished_ms / 1000, UTC).strftime("%a, %d %b %Y %H:%M:%S GMT"),
     }
-    return Stream(kept.chunks, media_type=image.format.media_type, headers=headers)
+    return Stream(kept.chunks, headers=headers)

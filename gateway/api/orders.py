@@ -5,11 +5,14 @@ from typing import Any
 from msgspec import Struct
 
 from adapters.contract import Edit, Picture
+from gateway.api.admission import Identity
+from gateway.api.idempotency import origin
 from gateway.api.problems import ProblemError
 from gateway.api.requests import EditRequest, Form, invalid, max_cost_micro, size_wish
 from gateway.engine.intake import InputRefused, Intake, Source, Taken
 from gateway.engine.order import Order
 from gateway.pictures import PoolFull
+from gateway.secret import Secret
 from gateway.settings import Key, Settings
 from gateway.state.records import Output, Wish
 from policies.plans import Policy, unknown_offers
@@ -18,8 +21,11 @@ MASK = "mask"
 
 
 class Desk(Struct, frozen=True):
+    """`secret` is the one that makes origins."""
+
     settings: Settings
     intake: Intake
+    secret: Secret
 
     async def order(self, form: Form, key: Key, trace_id: str | None) -> Order:
         """Raises a problem that names the field, before anything is spent."""
@@ -37,6 +43,10 @@ class Desk(Struct, frozen=True):
             input_pixels=taken["images[0]"].pixels,
             trace_id=trace_id,
         )
+
+    def origin(self, key: Key, identity: Identity) -> str | None:
+        """What the edit's attempt ids derive from, where its caller sent a key."""
+        return identity.key and origin(self.secret, key.team, identity.key, identity.fingerprint)
 
     def _policy(self, request: EditRequest, key: Key) -> Policy:
         name = request.policy or self.settings.teams[key.team].policy

@@ -13,6 +13,7 @@ from msgspec import Meta, Struct, field
 
 from adapters.contract import AutoSize, ImageFormat, ModelSize, Pixels, Ratio, SizeWish, Tier
 from adapters.options import Options
+from gateway.api.choices import choices
 from gateway.api.problems import ProblemError
 from gateway.money import micro_from_usd
 
@@ -21,7 +22,7 @@ Reference = Annotated[str, Meta(min_length=1, description="an http(s) URL or a d
 Label = Annotated[str, Meta(min_length=1, max_length=64)]
 
 
-class OutputRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class OutputRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """How the pictures are handed over. `ttl_s`: how long they can be fetched; `upload_url`: where one is PUT."""
 
     format: ImageFormat = ImageFormat.PNG
@@ -31,7 +32,7 @@ class OutputRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     ttl_s: Annotated[int, Meta(ge=60, le=30 * 86400)] | None = None
 
 
-class EditRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class EditRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """One edit. `tier` left out is the policy's; `models` replaces the policy's offers by these (`provider/model`)."""
 
     prompt: Text
@@ -88,7 +89,7 @@ def read_json(body: bytes) -> EditRequest:
     return _checked(request)
 
 
-_PATH = re.compile(r" - at `(?:key in )?\$\.?([^`]*)`$")
+_PATH = re.compile(r" - at (?:`key` in )?`\$\.?([^`]*)`$")
 _UNKNOWN = re.compile(r"unknown field `([^`]+)`")
 
 
@@ -104,7 +105,9 @@ def _refuse_field(error: msgspec.ValidationError) -> NoReturn:
     if missing := re.search(r"missing required field `([^`]+)`", words):
         path = f"{path}.{missing.group(1)}".lstrip(".")
         invalid(path, "is required", f"send {path}")
-    invalid(path or "the body", words[:1].lower() + words[1:], words.removeprefix("Expected ").split(" - got")[0])
+    allowed = choices(EditRequest, path)
+    expected = f"one of {', '.join(allowed)}" if allowed else words.removeprefix("Expected ").partition(", got")[0]
+    invalid(path or "the body", words[:1].lower() + words[1:], expected)
 
 
 def _checked(request: EditRequest) -> EditRequest:

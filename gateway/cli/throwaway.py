@@ -29,7 +29,12 @@ async def throwaway(env: Mapping[str, str], config: Path | None = None) -> Async
 @asynccontextmanager
 async def in_folder(settings: Settings, folder: Path) -> AsyncGenerator[str]:
     """A gateway whose state and results live in `folder`; its engine is stopped with it."""
-    moved = replace(settings, state_dir=folder, results_url=f"file:{folder / 'results'}")
+    moved = replace(
+        settings,
+        state_dir=folder,
+        results_url=f"file:{folder / 'results'}",
+        ledger_url=f"sqlite:{folder / 'ledger.db'}",
+    )
     try:
         async with serving(moved) as url:
             yield url

@@ -105,6 +105,8 @@ class _Run:
         if self._attempt.state is AttemptState.ACCEPTED and not call.step.may_cost:
             self._accepted_s = self._began_s
             return await self._follow(call)
+        if self._is_own_question(call):
+            return await self._follow(call)
         if call.step is Step.UPLOAD:  # nothing was bought yet: begin again
             return await self._go_on(await self._advance(self._provider.adapter.submit(self._asked)))
         if not self._offer.billed:
@@ -134,6 +136,8 @@ class _Run:
                     stamped_s=self._stamped_s, timeout_s=self._timeout_s(call),
                 )  # fmt: skip
             except StampExpired:
+                if self._too_late(call, 0.0):
+                    return Unclear(message="the submit was held up until it was too late to repeat it")
                 await self._store(call)
                 continue
             if call.step.may_cost:
@@ -178,6 +182,8 @@ class _Run:
             return self._ended(Unresolved(unclear.message))
         if call.step is Step.POLL:
             return await self._in_rhythm(call, 0.0)
+        if self._is_own_question(call):
+            return await self._ask_again(call, unclear.message)
         return await self._ask_on(unclear.message)
 
     # --- going on -------------------------------------------------------------------------------------------------
@@ -187,11 +193,14 @@ class _Run:
         self._partial = step.partial or self._partial
         if step.call.step is Step.POLL:
             return await self._poll(step)
-        guard_s = step.guard and self._post_ended_s + step.guard - self._now()
-        await self._sleep(max(step.after, guard_s))
+        await self._sleep(self._wait_s(step))
         if step.call.step.may_cost or step.call.carry != self._attempt.call.carry:
             await self._store(step.call)
         return step.call
+
+    def _wait_s(self, step: Next) -> float:
+        guard_s = step.guard and self._post_ended_s + step.guard - self._now()
+        return max(step.after, guard_s)
 
     async def _poll(self, step: Next) -> Ran | HttpCall:
         if self._accepted_s is None:
@@ -229,13 +238,30 @@ class _Run:
         step = self._provider.adapter.recover(self._asked, self._attempt.tried)
         if step is None or self._now() + step.after - since_s > self._runner.timing.resolve_s:
             return self._ended(Unresolved(message))
-        if step.call.step is Step.RESUBMIT and self._too_late_to_resubmit():
+        if self._too_late(step.call, self._wait_s(step)):
             return await self._ask_on(message)
         return await self._advance(step)
 
-    def _too_late_to_resubmit(self) -> bool:
+    def _too_late(self, call: HttpCall, wait_s: float) -> bool:
+        """Whether `call` repeats a submit that the provider may have forgotten when it goes out, `wait_s` from now."""
         posted_ms = self._attempt.first_posted_ms
-        return bool(posted_ms) and self._runner.clock.now_ms() - posted_ms > self._runner.timing.resubmit_s * 1000
+        if call.step is not Step.RESUBMIT or not posted_ms:
+            return False
+        return self._runner.clock.now_ms() - posted_ms + wait_s * 1000 > self._runner.timing.resubmit_s * 1000
+
+    # --- a question of the adapter's own: whose is an id that exists already? -----------------------------------------
+
+    def _is_own_question(self, call: HttpCall) -> bool:
+        return call.step is Step.LOOK_UP and self._attempt.state is AttemptState.INTENT
+
+    async def _ask_again(self, call: HttpCall, message: str) -> Ran | HttpCall:
+        """Not by `recover`: that is for lost answers, and would adopt the id without knowing whose it is."""
+        elapsed_s = self._now() - self._began_s
+        pause_s = next_poll_s(elapsed_s, 0.0, 1, self._runner.clock.chance())
+        if pause_s is None or elapsed_s + pause_s > self._runner.timing.resolve_s:
+            return self._ended(Unresolved(message))
+        await self._sleep(pause_s)
+        return call
 
     # --- small words ----------------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ import asyncio
 
 from msgspec import Struct
 
-from adapters.contract import Attempt, Done, Failed, FailureKind, Fate, HttpCall, Inline, Link, Offer, Pixels
+from adapters.contract import Attempt, Done, Failed, FailureKind, Fate, HttpCall, Inline, Link, Next, Offer, Pixels
 from adapters.fit import Fit, fit
 from gateway.clock import Clock
 from gateway.egress import EgressError
@@ -74,9 +74,10 @@ class Delivery:
         if refresh is None:
             return images
         outcome = await exchange(self._wire, job.provider, job.record.team, job.attempt, refresh, stamped_s=0.0)
-        if not isinstance(outcome, Done) or len(outcome.pictures) != len(images):
+        fresh = outcome.partial if isinstance(outcome, Next) else outcome
+        if not isinstance(fresh, Done) or len(fresh.pictures) != len(images):
             return images
-        pairs = zip(images, outcome.pictures, strict=True)
+        pairs = zip(images, fresh.pictures, strict=True)
         return [image or await self._image(job, picture) for image, picture in pairs]
 
     async def _image(self, job: _Job, picture: Link | Inline) -> Image | None:

@@ -5,11 +5,12 @@ from msgspec.structs import replace
 from adapters.contract import Done, Failed, FailureKind, Fate, Offer
 from gateway.engine.attempts import Unresolved
 from gateway.engine.delivery import Delivered
+from gateway.state.budgets import OverBudget
 from gateway.state.records import AttemptRecord, AttemptState, EditRecord, End, Problem, Status
 from policies.react import GiveUp
 
 _DEADLINE = "deadline"
-_WORDS: dict[FailureKind, str] = {
+WORDS: dict[FailureKind, str] = {
     FailureKind.INVALID: "the provider found the request wrong",
     FailureKind.UNSUPPORTED: "the offers cannot do this edit",
     FailureKind.MODERATED: "the provider refused the content; change the prompt or the picture",
@@ -37,7 +38,13 @@ def _asked(attempt: AttemptRecord, done: Done) -> int:
 
 def failed(attempt: AttemptRecord, outcome: Failed, offer: Offer, charged: Done | None) -> AttemptRecord:
     """Settled where it was charged all the same, unresolved where nobody knows, released otherwise."""
-    ended = replace(attempt, failure=outcome.kind, fate=outcome.fate, message=outcome.message)
+    ended = replace(
+        attempt,
+        failure=outcome.kind,
+        fate=outcome.fate,
+        message=outcome.message,
+        retry_after_s=outcome.retry_after,
+    )
     cost_micro = outcome.cost_micro if charged is None else charged.cost_micro
     if not offer.billed:
         return replace(ended, state=AttemptState.RELEASED)
@@ -54,7 +61,13 @@ def is_unknown(outcome: Failed) -> bool:
 
 
 def unresolved(attempt: AttemptRecord, outcome: Unresolved) -> AttemptRecord:
-    return replace(attempt, state=AttemptState.UNRESOLVED, fate=Fate.MAY_HAVE_RUN, message=outcome.message)
+    return replace(
+        attempt,
+        state=AttemptState.UNRESOLVED,
+        failure=FailureKind.LOST,
+        fate=Fate.MAY_HAVE_RUN,
+        message=outcome.message,
+    )
 
 
 def _settled(
@@ -83,7 +96,7 @@ def succeeded(record: EditRecord, attempt: AttemptRecord, result: Delivered, *, 
 
 
 def refused(attempts: tuple[AttemptRecord, ...]) -> End:
-    problem = Problem(kind=FailureKind.MODERATED.value, detail=_WORDS[FailureKind.MODERATED])
+    problem = Problem(kind=FailureKind.MODERATED.value, detail=WORDS[FailureKind.MODERATED])
     return End(status=Status.REFUSED, cost_micro=spent_micro(attempts), problem=problem)
 
 
@@ -93,7 +106,13 @@ def given_up(attempts: tuple[AttemptRecord, ...], decision: GiveUp, message: str
         names = ", ".join(decision.skipped)
         problem = Problem(kind=_DEADLINE, detail=f"no time was left to try {names}; the last failure: {message}")
     else:
-        problem = Problem(kind=decision.kind.value, detail=f"{_WORDS[decision.kind]} ({message})")
+        problem = Problem(kind=decision.kind.value, detail=f"{WORDS[decision.kind]} ({message})")
+    return End(status=Status.FAILED, cost_micro=spent_micro(attempts), problem=problem)
+
+
+def over_budget(attempts: tuple[AttemptRecord, ...], refusal: OverBudget) -> End:
+    """What earlier attempts were charged, or may have been, leaves too little for another one."""
+    problem = Problem(kind="budget", detail=f"no further attempt can be paid: {refusal}")
     return End(status=Status.FAILED, cost_micro=spent_micro(attempts), problem=problem)
 
 

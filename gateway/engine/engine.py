@@ -7,11 +7,14 @@ from collections.abc import Coroutine
 from datetime import date
 from typing import Any
 
+import msgspec
+
 from adapters.contract import Edit
 from gateway.clock import Clock, day_of
 from gateway.engine.handover import HandOver
 from gateway.engine.order import Order
 from gateway.engine.route import Route
+from gateway.engine.terms import terms
 from gateway.engine.timing import Timing
 from gateway.engine.witness import Witness
 from gateway.identity import edit_id
@@ -71,7 +74,8 @@ class Engine:
         return plan(edit, wishes, policy, self._settings.offers, Facts(day=self._today()))
 
     async def accept(self, order: Order) -> EditRecord:
-        """The edit, durable and begun. Raises `NoOffer`, `Overloaded` and `StoreUnavailable`; then nothing is spent."""
+        """The edit, durable and begun. Raises `NoOffer`, `Overloaded`, `OverBudget`, `RefusedBefore`, `TooMany`,
+        `LostClaim` or `StoreUnavailable`: then nothing is spent."""
         if len(self._followed) >= self._settings.limits.in_flight:
             raise Overloaded
         record = self._record(order)
@@ -81,7 +85,8 @@ class Engine:
         first = self._route.prepared(record, record.plan.candidates[0].offer)
         self._entering.add(record.id)
         try:
-            record, attempt = await self._edits.accept(record, first, self._route.place(first.offer).permit)
+            permit, agreed = self._route.place(first.offer).permit, terms(self._settings, order, record.plan)
+            record, attempt = await self._edits.accept(record, first, permit, terms=agreed)
             self._start(record.id, self._route.follow(record, attempt))
         finally:
             self._entering.discard(record.id)
@@ -93,7 +98,7 @@ class Engine:
             id=edit_id(self._clock.now_ms(), self._clock.random_bytes(10)),
             team=order.team,
             key_id=order.key_id,
-            origin=self._clock.random_bytes(16).hex(),
+            origin=order.origin or self._clock.random_bytes(16).hex(),
             edit=order.edit,
             wish=order.wish,
             plan=self.plan(order.edit, order.wish, order.policy),
@@ -145,7 +150,7 @@ class Engine:
         task = self._followed.get(record.id)
         if task is not None:
             done, _ = await asyncio.wait({task}, timeout=seconds)
-            if done and (ended := task.result()):
+            if done and not task.cancelled() and (ended := task.result()):
                 return ended
         return await self._edits.get(record.id) or record
 
@@ -182,6 +187,8 @@ class Engine:
             except StoreUnavailable:
                 claim_from_s = self._clock.monotonic() + self._timing.dead_after_s
                 log.error("store_unavailable", duty="beat")
+            except Exception as error:  # noqa: BLE001 - a replica that stopped to beat would lose all that it works on
+                log.error("duty_failed", error=type(error).__name__, exc_info=error)
             await self._clock.sleep(self._timing.beat_s)
 
     async def _claim(self) -> None:
@@ -195,9 +202,18 @@ class Engine:
         for edit in await self._edits.owned():
             if edit in self._followed or edit in self._entering or self._defects[edit] >= MOST_DEFECTS:
                 continue
-            record = await self._edits.get(edit)
+            record = await self._readable(edit)
             if record is not None and edit not in self._followed and record.status in _OPEN:
                 self._resume(record)
+
+    async def _readable(self, edit: str) -> EditRecord | None:
+        """The record, or None where this release cannot read it: another one will, and the edits after it go on."""
+        try:
+            return await self._edits.get(edit)
+        except (msgspec.DecodeError, ValueError) as error:
+            self._defects[edit] += 1
+            log.error("edit_unreadable", edit=edit, error=str(error))
+            return None
 
     def _resume(self, record: EditRecord) -> None:
         self._witness.recovered(record)

@@ -3,17 +3,24 @@
 from msgspec import Struct
 
 from adapters.contract import Edit
+from gateway.state.claims import Claim
 from gateway.state.records import Wish
 from policies.plans import Policy
 
 
 class Order(Struct, frozen=True, kw_only=True):
-    """`input_pixels` signs the first picture's pixels. `trace_id` in W3C form where the caller sent one."""
+    """`origin` is what attempt ids derive from, where the caller's key gave one. `claim` is the key or fingerprint that
+    this order holds. `most_open` is how many edits its API key may have open. `input_pixels` signs the first picture's
+    pixels. `trace_id` in W3C form where the caller sent one.
+    """
 
     team: str
     key_id: str
     edit: Edit
     wish: Wish
     policy: Policy
+    origin: str | None = None
+    claim: Claim | None = None
+    most_open: int | None = None
     input_pixels: str | None = None
     trace_id: str | None = None

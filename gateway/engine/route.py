@@ -7,14 +7,16 @@ path at the place that the record tells; there is no second engine.
 from msgspec import Struct
 from msgspec.structs import replace
 
-from adapters.contract import Attempt, Done, Failed, Next, Offer
+from adapters.contract import Attempt, Done, Failed, FailureKind, Fate, Next, Offer
 from gateway.clock import Clock
 from gateway.engine import ends
 from gateway.engine.attempts import Ran, Runner, Unresolved, attempt_id
 from gateway.engine.delivery import Delivered, Delivery
+from gateway.engine.terms import caps
 from gateway.engine.timing import Timing
 from gateway.engine.witness import Witness
 from gateway.settings import Provider, Settings
+from gateway.state.budgets import Caps, OverBudget
 from gateway.state.edits import Edits, NoPermit, Permit
 from gateway.state.records import AttemptRecord, AttemptState, EditRecord, End, Status
 from policies.plans import Plan
@@ -85,7 +87,7 @@ class Route:
         """From the record of a replica that is gone. Raises `Fenced`."""
         last = record.attempts[-1] if record.attempts else None
         if last is None:
-            return await self._open(record, TryOffer(offer=record.plan.candidates[0].offer))
+            return await self._begin(record)
         if last.state.is_open and last.offer not in self._settings.offers:
             lost = Unresolved(f"the configuration no longer has {last.offer}")
             return await self._leave(record, ends.unresolved(last, lost), lost.message)
@@ -95,13 +97,24 @@ class Route:
 
     # --- the path -------------------------------------------------------------------------------------------------
 
+    async def _begin(self, record: EditRecord) -> EditRecord:
+        """The first attempt of an edit that was queued under another configuration, perhaps."""
+        sold = _still_sold(record.plan, self._settings).candidates
+        if sold:
+            return await self._open(record, TryOffer(offer=sold[0].offer))
+        message = "the configuration no longer has any offer of its plan"
+        return await self._finish(record, ends.given_up((), GiveUp(kind=FailureKind.UNSUPPORTED), message), None)
+
     async def _open(self, record: EditRecord, step: TryOffer) -> EditRecord:
         """Opens the next attempt when its provider has a place for it, until the deadline."""
         await self._sleep(step.after_s)
         attempt = self.prepared(record, step.offer)
         permit = self.place(step.offer).permit
         while True:
-            opened = await self._edits.open(record, attempt, permit)
+            try:
+                opened = await self._edits.open(record, attempt, permit, caps=self._caps(record))
+            except OverBudget as refusal:
+                return await self._finish(record, ends.over_budget(record.attempts, refusal), None)
             if not isinstance(opened, NoPermit):
                 record = _with(replace(record, status=Status.RUNNING), opened)
                 return await self._run(record, opened, resumed=False)
@@ -119,7 +132,7 @@ class Route:
                 ended = ends.failed(ran.attempt, ran.outcome, place.offer, None)
                 return await self._after(record, ended, ran.outcome)
             case Unresolved():
-                return await self._leave(record, ends.unresolved(ran.attempt, ran.outcome), ran.outcome.message)
+                return await self._after(record, ends.unresolved(ran.attempt, ran.outcome), _as_failure(ran.outcome))
 
     async def _deliver(self, record: EditRecord, place: Place, ran: Ran, done: Done) -> EditRecord:
         result = await self._delivery.deliver(record, place.provider, place.offer, ran.attempt.id, done)
@@ -135,7 +148,7 @@ class Route:
     ) -> EditRecord:
         """A failure that is proven: the next offer, or the end."""
         record = _with(record, attempt)
-        if ends.is_unknown(failed):
+        if attempt.state is AttemptState.UNRESOLVED and not self._accepts_risk(record):
             return await self._leave(record, attempt, failed.message)
         decision = self._decide(record, failed)
         match decision:
@@ -148,15 +161,19 @@ class Route:
                 return await self._open(record, decision)
             case Refuse():
                 return await self._finish(record, ends.refused(record.attempts), None if closed else attempt)
+            case GiveUp() if _holds_unresolved(record):
+                return await self._leave(record, attempt, failed.message, closed=closed)
             case GiveUp():
                 end = ends.given_up(record.attempts, decision, failed.message)
                 return await self._finish(record, end, None if closed else attempt)
             case _:
                 return await self._leave(record, ends.unresolved(attempt, Unresolved(failed.message)), failed.message)
 
-    async def _leave(self, record: EditRecord, attempt: AttemptRecord, message: str) -> EditRecord:
+    async def _leave(
+        self, record: EditRecord, attempt: AttemptRecord, message: str, *, closed: bool = False
+    ) -> EditRecord:
         record = _with(record, attempt)
-        return await self._finish(record, ends.left_unresolved(record.attempts, message), attempt)
+        return await self._finish(record, ends.left_unresolved(record.attempts, message), None if closed else attempt)
 
     async def _finish(self, record: EditRecord, end: End, attempt: AttemptRecord | None) -> EditRecord:
         """One atomic step: the final state, and the close of the attempt that led to it."""
@@ -169,11 +186,22 @@ class Route:
     # --- deciding -------------------------------------------------------------------------------------------------
 
     def _decide(self, record: EditRecord, failed: Failed) -> Decision:
+        now_ms = self._clock.now_ms()
         history = tuple(
-            Tried(offer=attempt.offer, kind=attempt.failure) for attempt in record.attempts if attempt.failure
+            Tried(offer=tried.offer, kind=tried.failure, not_before_s=_still_to_wait_s(tried, now_ms))
+            for tried in record.attempts
+            if tried.failure
         )
         plan = _still_sold(record.plan, self._settings)
         return decide(failed, history, plan, self._remaining_s(record), self._clock.chance())
+
+    def _accepts_risk(self, record: EditRecord) -> bool:
+        """Whether the edit's team would rather pay twice than wait for the truth about a lost answer."""
+        team = self._settings.teams.get(record.team)
+        return team is not None and team.accepts_risk
+
+    def _caps(self, record: EditRecord) -> Caps:
+        return caps(self._settings, record.team, record.key_id)
 
     def _remaining_s(self, record: EditRecord) -> float:
         return record.wish.deadline_s - (self._clock.now_ms() - record.created_ms) / 1000
@@ -188,11 +216,28 @@ def _with(record: EditRecord, attempt: AttemptRecord) -> EditRecord:
     return replace(record, attempts=(*record.attempts[: attempt.number - 1], attempt))
 
 
+def _as_failure(outcome: Unresolved) -> Failed:
+    """What nobody could resolve, for a team that goes on all the same: like a task that failed."""
+    return Failed(kind=FailureKind.TASK_FAILED, fate=Fate.NOT_RUN, message=outcome.message)
+
+
+def _holds_unresolved(record: EditRecord) -> bool:
+    return any(attempt.state is AttemptState.UNRESOLVED for attempt in record.attempts)
+
+
+def _still_to_wait_s(attempt: AttemptRecord, now_ms: int) -> float:
+    """What is left of the time for which an attempt's provider asked to be left alone, counted from its close."""
+    if attempt.retry_after_s is None:
+        return 0.0
+    passed_s = (now_ms - attempt.closed_ms) / 1000 if attempt.closed_ms else 0.0
+    return max(0.0, attempt.retry_after_s - passed_s)
+
+
 def _failed_of(attempt: AttemptRecord) -> Failed:
     """The failure by which a closed attempt ended, for a replica that did not see it happen."""
     assert attempt.failure is not None
     assert attempt.fate is not None
-    return Failed(kind=attempt.failure, fate=attempt.fate, message=attempt.message)
+    return Failed(kind=attempt.failure, fate=attempt.fate, message=attempt.message, retry_after=attempt.retry_after_s)
 
 
 def _still_sold(plan: Plan, settings: Settings) -> Plan:

@@ -55,7 +55,9 @@ class Witness:
 
 
 def outcome_of(attempt: AttemptRecord) -> str:
-    """`done`, the kind of the failure, or where the attempt stands."""
+    """`done`, `unresolved`, the kind of the failure, or where the attempt stands."""
+    if attempt.state is AttemptState.UNRESOLVED:
+        return attempt.state.value
     if attempt.failure is not None:
         return attempt.failure.value
     return "done" if attempt.state is AttemptState.SETTLED else attempt.state.value

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 import msgspec
 from msgspec.structs import replace
 
+from gateway.ledger.rows import Row
 from gateway.state.records import AttemptRecord, AttemptState, EditRecord, End, Status
 
 _edit = msgspec.json.Decoder(EditRecord)
@@ -33,6 +34,11 @@ def write_attempt(attempt: AttemptRecord) -> bytes:
 
 def write_end(end: End) -> bytes:
     return msgspec.json.encode(end)
+
+
+def write_row(row: Row) -> bytes:
+    """Not empty: a step adds what it knows before the closing brace."""
+    return msgspec.json.encode(row)
 
 
 def read_edit(fields: Mapping[bytes, bytes]) -> EditRecord:

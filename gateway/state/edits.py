@@ -7,22 +7,25 @@ a call already under way goes on in memory, and its end is written by the same s
 
 import secrets
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import cast
 
 from msgspec import Struct
 from msgspec.structs import replace
 from redis.asyncio import Redis
 
-from adapters.contract import Step as HttpStep
-from gateway.state.connection import unavailable
-from gateway.state.documents import read_edit, write_attempt, write_edit, write_end
+from gateway.state import keys
+from gateway.state.arguments import closing, conditions, cost, money, most, open_edits, posting
+from gateway.state.budgets import Caps, amount, over_budget, scopes
+from gateway.state.connection import StoreUnavailable, unavailable
+from gateway.state.documents import read_edit, write_attempt, write_edit, write_end, write_row
+from gateway.state.entries import accept_row, close_row, finish_row, open_row, undo_row
 from gateway.state.records import AttemptRecord, AttemptState, EditRecord, End, Status
-from gateway.state.scripts import Reply, Scripts, Step
+from gateway.state.scripts import Reply, Scripts, Step, TooFewReplicas
+from gateway.state.terms import Terms, agree
 
-_TAG = "{kontext}"  # one Cluster slot for all that a step touches together
-_EDIT, _OWNER, _CLAIM, _PERMITS = f"{_TAG}:edit:", f"{_TAG}:owner:", f"{_TAG}:claim:", f"{_TAG}:permits:"
-_REPLICAS = f"{_TAG}:replicas"
-_WEEK_MS = 7 * 24 * 3600 * 1000
+WEEK_MS = 7 * 24 * 3600 * 1000
+_NO_TERMS, _NO_CAPS = Terms(), Caps()
 
 
 class Fenced(Exception):  # noqa: N818 - the name is the fact
@@ -50,6 +53,7 @@ class Edits:
     stamps are the store's clock. A step that finds another owner or epoch than the record's raises `Fenced`.
 
     `dead_ms`: silence after which a replica's edits can be claimed. `keep_ms`: how long a terminal record stays.
+    `min_replicas`: how many replicas of the store must confirm what moves money, before anything is sent for it.
     """
 
     def __init__(
@@ -58,13 +62,14 @@ class Edits:
         replica: str,
         *,
         dead_ms: int = 10_000,
-        keep_ms: int = _WEEK_MS,
+        keep_ms: int = WEEK_MS,
+        min_replicas: int = 0,
         clock: Callable[[], int] | None = None,
     ) -> None:
         self.replica = replica
         self._store = store
-        self._scripts = Scripts(store, clock)
-        self._owned = _OWNER + replica
+        self._scripts = Scripts(store, clock, min_replicas=min_replicas)
+        self._owned = keys.OWNER + replica
         self._dead_ms = dead_ms
         self._keep_ms = keep_ms
 
@@ -72,47 +77,103 @@ class Edits:
         return f"Edits(replica={self.replica!r})"
 
     async def accept(
-        self, record: EditRecord, attempt: AttemptRecord | None, permit: Permit | None
+        self,
+        record: EditRecord,
+        attempt: AttemptRecord | None,
+        permit: Permit | None,
+        *,
+        terms: Terms = _NO_TERMS,
     ) -> tuple[EditRecord, AttemptRecord | None]:
-        """Writes the edit under this replica, with its first attempt where one is given and a permit is free.
+        """Writes the edit under this replica and holds its money (at least the price of the attempt), with its first
+        attempt where one is given and a permit is free.
 
         `permit` None asks for none. The attempt given back is None where none was opened; the edit is then queued.
+        Raises `LostClaim`, `RefusedBefore`, `TooMany` or `OverBudget`: then nothing was written.
         """
         if attempt is not None and attempt.number != 1:
             raise IllegalMove(f"{record.id}: the first attempt is number 1, not {attempt.number}")
-        _, now, opened = await self._step(
-            Step.ACCEPT,
-            record.id,
-            (_EDIT + record.id, self._owned, _REPLICAS, _permits(permit)),
-            record.id,
-            self.replica,
-            record.epoch,
-            write_edit(record),
-            b"" if attempt is None else write_attempt(attempt),
-            "" if attempt is None else _posting(attempt),
-            _limit(permit),
-        )
+        try:
+            reply = await self._step(
+                Step.ACCEPT,
+                record.id,
+                (
+                    keys.EDIT + record.id,
+                    self._owned,
+                    keys.REPLICAS,
+                    _permits(permit),
+                    keys.LEDGER,
+                    open_edits(record),
+                    *scopes(record.team, record.key_id),
+                ),
+                record.id,
+                self.replica,
+                record.epoch,
+                write_edit(record),
+                b"" if attempt is None else write_attempt(attempt),
+                "" if attempt is None else posting(attempt),
+                _limit(permit),
+                *money(record, attempt, terms),
+                *conditions(record, terms),
+                write_row(accept_row(record, terms.claim)),
+                b"" if attempt is None else write_row(open_row(record, attempt)),
+            )
+        except TooFewReplicas:
+            await self._undo(record)
+            raise
+        agree(reply, terms)
+        return self._accepted(record, attempt, reply)
+
+    def _accepted(
+        self, record: EditRecord, attempt: AttemptRecord | None, reply: Reply
+    ) -> tuple[EditRecord, AttemptRecord | None]:
+        _, now, opened = reply
         accepted = replace(record, status=Status.QUEUED, owner=self.replica, created_ms=_ms(now))
         if attempt is None or not opened:
             return accepted, None
         begun = _opened(attempt, _ms(now))
         return replace(accepted, status=Status.RUNNING, attempts=(begun,)), begun
 
-    async def open(self, record: EditRecord, attempt: AttemptRecord, permit: Permit | None) -> AttemptRecord | NoPermit:
-        """Writes the next attempt, numbered from 1, before anything of it is sent. No other may be open."""
-        said, now = await self._step(
+    async def _undo(self, record: EditRecord) -> None:
+        """Where this fails too, the edit stays this replica's and is followed as any other: whoever repeats the request
+        under its key joins it."""
+        with suppress(StoreUnavailable):
+            await self._scripts.run(
+                Step.UNDO,
+                (keys.EDIT + record.id, self._owned, keys.LEDGER, open_edits(record)),
+                record.id,
+                self.replica,
+                record.epoch,
+                write_row(undo_row(record)),
+            )
+
+    async def open(
+        self, record: EditRecord, attempt: AttemptRecord, permit: Permit | None, *, caps: Caps = _NO_CAPS
+    ) -> AttemptRecord | NoPermit:
+        """Writes the next attempt, numbered from 1, before anything of it is sent. No other may be open.
+
+        Its price comes out of what the edit still holds. Where that is too little, the hold is topped up: never past a
+        cap, nor past what the edit may cost in all, else `OverBudget`. After `StoreUnavailable` (too few replicas may
+        have confirmed it) the same call is repeated before anything is sent.
+        """
+        reply = await self._step(
             Step.OPEN,
             record.id,
-            (_EDIT + record.id, _permits(permit)),
+            (keys.EDIT + record.id, _permits(permit), keys.LEDGER),
             record.id,
             record.owner,
             record.epoch,
             attempt.number,
             write_attempt(attempt),
-            _posting(attempt),
+            posting(attempt),
             _limit(permit),
+            amount(attempt.price_micro),
+            most(record),
+            caps.words(),
+            write_row(open_row(record, attempt)),
         )
-        return NoPermit() if said == b"no_permit" else _opened(attempt, _ms(now))
+        if reply[0] == b"over_budget":
+            raise over_budget(reply)
+        return NoPermit() if reply[0] == b"no_permit" else _opened(attempt, _ms(reply[1]))
 
     async def store(self, record: EditRecord, attempt: AttemptRecord) -> AttemptRecord:
         """Writes what an open attempt is about to do or has learnt.
@@ -123,46 +184,56 @@ class Edits:
         _, now = await self._step(
             Step.STORE,
             record.id,
-            (_EDIT + record.id,),
+            (keys.EDIT + record.id,),
             record.owner,
             record.epoch,
             attempt.number,
             attempt.state,
             write_attempt(attempt),
-            _posting(attempt),
+            posting(attempt),
             _operation(),
         )
         return _stored(attempt, _ms(now))
 
     async def close(self, record: EditRecord, attempt: AttemptRecord) -> AttemptRecord:
-        """Ends an attempt (settled, released or unresolved) and frees its permit."""
-        _, now = await self._step(
+        """Ends an attempt and frees its permit. Settled: its cost leaves the hold. Unresolved: its price stays held.
+        Released: its price is the edit's again, for the next attempt."""
+        _, now = await self._confirmed(
             Step.CLOSE,
             record.id,
-            (_EDIT + record.id,),
+            (keys.EDIT + record.id, keys.LEDGER, keys.UNRESOLVED),
             record.id,
             record.owner,
             record.epoch,
             attempt.number,
             attempt.state,
             write_attempt(attempt),
+            cost(attempt),
+            write_row(close_row(record, attempt)),
         )
         return replace(attempt, closed_ms=_ms(now))
 
     async def finish(self, record: EditRecord, end: End, attempt: AttemptRecord | None) -> EditRecord:
-        """Writes the edit's end, together with the close of `attempt` where one is given."""
-        closing = ("", "", b"") if attempt is None else (attempt.number, attempt.state, write_attempt(attempt))
-        _, now = await self._step(
+        """Writes the edit's end, together with the close of `attempt` where one is given. What of the hold is not kept
+        for unresolved attempts returns."""
+        _, now = await self._confirmed(
             Step.FINISH,
             record.id,
-            (_EDIT + record.id, _OWNER + record.owner),
+            (
+                keys.EDIT + record.id,
+                keys.OWNER + record.owner,
+                keys.LEDGER,
+                keys.UNRESOLVED,
+                open_edits(record),
+            ),
             record.id,
             record.owner,
             record.epoch,
             end.status,
             write_end(end),
             self._keep_ms,
-            *closing,
+            *closing(record, attempt),
+            write_row(finish_row(record, end)),
         )
         finished = replace(record, status=end.status, end=end, finished_ms=_ms(now))
         return finished if attempt is None else _with(finished, replace(attempt, closed_ms=_ms(now)))
@@ -170,7 +241,7 @@ class Edits:
     async def get(self, edit_id: str) -> EditRecord | None:
         """The whole record, or None for an id that the store does not hold."""
         with unavailable():
-            fields = await cast("Awaitable[dict[bytes, bytes]]", self._store.hgetall(_EDIT + edit_id))
+            fields = await cast("Awaitable[dict[bytes, bytes]]", self._store.hgetall(keys.EDIT + edit_id))
         return read_edit(fields) if fields else None
 
     async def owned(self) -> tuple[str, ...]:
@@ -183,12 +254,12 @@ class Edits:
     async def beat(self) -> int:
         """This replica lives. After an outage of the store: beat first, and claim nothing for `dead_ms`, since every
         replica looks dead until its own next beat."""
-        _, now = await self._scripts.run(Step.BEAT, (_REPLICAS,), self.replica)
+        _, now = await self._scripts.run(Step.BEAT, (keys.REPLICAS,), self.replica)
         return _ms(now)
 
     async def retire(self) -> None:
         """This replica leaves; what it still owns can be claimed at once."""
-        await self._scripts.run(Step.RETIRE, (_REPLICAS, self._owned), self.replica)
+        await self._scripts.run(Step.RETIRE, (keys.REPLICAS, self._owned), self.replica)
 
     async def claim(self, limit: int) -> tuple[EditRecord, ...]:
         """Takes up to `limit` open edits of dead replicas, each at a raised epoch.
@@ -197,16 +268,23 @@ class Edits:
         """
         _, _, found = await self._scripts.run(
             Step.CLAIM,
-            (_REPLICAS, self._owned, _CLAIM + self.replica),
+            (keys.REPLICAS, self._owned, keys.CLAIM + self.replica),
             self.replica,
             limit,
             self._dead_ms,
             _operation(),
-            _EDIT,
-            _OWNER,
+            keys.EDIT,
+            keys.OWNER,
         )
         hashes = cast("list[list[bytes]]", found)[1::2]
         return tuple(read_edit(dict(zip(flat[::2], flat[1::2], strict=True))) for flat in hashes)
+
+    async def _confirmed(self, step: Step, edit_id: str, keys: tuple[str, ...], *args: str | bytes | int) -> Reply:
+        """A step after which nothing is sent: replicas of the store that lag are waited for, not insisted on."""
+        try:
+            return await self._step(step, edit_id, keys, *args)
+        except TooFewReplicas as late:
+            return late.reply
 
     async def _step(self, step: Step, edit_id: str, keys: tuple[str, ...], *args: str | bytes | int) -> Reply:
         reply = await self._scripts.run(step, keys, *args)
@@ -222,15 +300,9 @@ def _holder(reply: Reply) -> str:
     return f"{owner} holds it at epoch {epoch}" if owner else "the store does not hold it"
 
 
-def _posting(attempt: AttemptRecord) -> str:
-    step = attempt.call.step
-    posts = step is HttpStep.RESUBMIT or (step is HttpStep.SUBMIT and attempt.state is AttemptState.INTENT)
-    return "1" if posts else ""
-
-
 def _permits(permit: Permit | None) -> str:
     """A key is named even where none is used: an empty one would lie in another Cluster slot."""
-    return _PERMITS + (permit.account if permit else "")
+    return keys.PERMITS + (permit.account if permit else "")
 
 
 def _limit(permit: Permit | None) -> str | int:
@@ -260,7 +332,7 @@ def _stored(attempt: AttemptRecord, now_ms: int) -> AttemptRecord:
 
 
 def _posted(attempt: AttemptRecord, now_ms: int) -> AttemptRecord:
-    if not _posting(attempt):
+    if not posting(attempt):
         return attempt
     return replace(attempt, posted_ms=now_ms, first_posted_ms=attempt.first_posted_ms or now_ms)
 

@@ -65,7 +65,20 @@ class AttemptRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
     cost_source: str | None = None
     failure: FailureKind | None = None
     fate: Fate | None = None
+    retry_after_s: float | None = None
     message: str = ""
+
+    @property
+    def charged_micro(self) -> int | None:
+        """What a settled attempt cost; its price, where nobody told the cost. None for one that is not settled."""
+        if self.state is not AttemptState.SETTLED:
+            return None
+        return self.price_micro if self.cost_micro is None else self.cost_micro
+
+    @property
+    def overrun_micro(self) -> int:
+        """What it cost above its price."""
+        return max(0, (self.charged_micro or 0) - self.price_micro)
 
 
 class Output(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -11,7 +11,7 @@ from typing import TypeAlias, cast
 from redis.asyncio import Redis
 from redis.commands.core import AsyncScript
 
-from gateway.state.connection import unavailable
+from gateway.state.connection import StoreUnavailable, unavailable
 
 Reply: TypeAlias = "Sequence[bytes | int | Reply]"
 
@@ -24,27 +24,65 @@ class Step(StrEnum):
     STORE = "store"
     CLOSE = "close"
     FINISH = "finish"
+    RESOLVE = "resolve"
+    CORRECT = "correct"
+    UNDO = "undo"
     BEAT = "beat"
     RETIRE = "retire"
     CLAIM = "claim"
+    CLAIM_KEY = "claim_key"
+    RENEW_KEY = "renew_key"
+    DROP_KEY = "drop_key"
+    ADMIT = "admit"
+    RESTORE = "restore"
+
+
+LIBRARIES = ("prelude", "money", "ending")
+"""Put before every step, in this order: Redis scripts cannot include one another."""
+
+_WAIT_MS = 500
+_MOVES_MONEY = frozenset({Step.ACCEPT, Step.OPEN, Step.CLOSE, Step.FINISH, Step.RESOLVE, Step.CORRECT, Step.RESTORE})
+
+
+class TooFewReplicas(StoreUnavailable):
+    """The step took effect, but fewer replicas of the store than asked confirmed it in time."""
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__("The store took the step, and too few of its replicas confirmed it in time.")
+        self.reply = reply
 
 
 class Scripts:
-    """Runs steps on one store. `clock` (ms) replaces the store's own time; production gives none."""
+    """Runs steps on one store. `clock` (ms) replaces the store's own time; production gives none.
 
-    def __init__(self, store: Redis, clock: Callable[[], int] | None = None) -> None:
+    `min_replicas`: how many replicas of the store must confirm a step that moves money.
+    """
+
+    def __init__(self, store: Redis, clock: Callable[[], int] | None = None, *, min_replicas: int = 0) -> None:
+        self._store = store
         self._clock = clock
+        self._min_replicas = min_replicas
         self._scripts = {step: _register(store, step) for step in Step}
 
     async def run(self, step: Step, keys: Sequence[str], *args: str | bytes | int) -> Reply:
         """The step's reply. Raises `StoreUnavailable`: then the step may or may not have taken effect."""
         now = "" if self._clock is None else self._clock()
-        # Replicas: a step that moves money is followed here by WAIT, in one pipeline on one connection.
         with unavailable():
+            if self._min_replicas and step in _MOVES_MONEY:
+                return await self._run_and_wait(step, keys, (now, *args))
             return cast("Reply", await self._scripts[step](keys=keys, args=(now, *args)))
+
+    async def _run_and_wait(self, step: Step, keys: Sequence[str], args: Sequence[str | bytes | int]) -> Reply:
+        """WAIT counts the writes of its own connection: so both in one pipeline."""
+        pipeline = self._store.pipeline(transaction=False)
+        await self._scripts[step](keys=keys, args=args, client=pipeline)
+        pipeline.wait(self._min_replicas, _WAIT_MS)  # pyright: ignore[reportUnknownMemberType] - redis-py's own
+        reply, confirmed = cast("tuple[Reply, int]", await pipeline.execute())
+        if confirmed < self._min_replicas and reply[0] == b"ok":
+            raise TooFewReplicas(reply)
+        return reply
 
 
 def _register(store: Redis, step: Step) -> AsyncScript:
     folder = files("gateway.state") / "lua"
-    prelude = (folder / "prelude.lua").read_text("utf-8")
-    return store.register_script(prelude + (folder / f"{step}.lua").read_text("utf-8"))
+    return store.register_script("".join((folder / f"{name}.lua").read_text("utf-8") for name in (*LIBRARIES, step)))

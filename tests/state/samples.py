@@ -1,6 +1,9 @@
 """An edit, its attempts and its ends, as small as they can be, and a clock that is wound by hand."""
 
+from typing import Any
+
 from msgspec.structs import replace
+from redis.asyncio import Redis
 
 from adapters.contract import Edit, HttpCall, ImageFormat, Json, Picture, Pixels, Step, Tier, Upload
 from gateway.state.records import AttemptRecord, AttemptState, EditRecord, End, Image, Problem, Status, Wish
@@ -67,3 +70,15 @@ def end(status: Status) -> End:
         image = Image(digest="cd" * 32, format=ImageFormat.PNG, width=1392, height=752, bytes=9, seed=2**53 + 1)
         return End(status=status, offer="runware/kontext-pro", images=(image,), cost_micro=40_000)
     return End(status=status, problem=Problem(kind=status, detail="because"))
+
+
+async def whole_store(store: Redis) -> object:
+    """All that lies in it, to see that a step changed nothing."""
+    read: Any = {
+        b"hash": store.hgetall,
+        b"set": store.smembers,
+        b"string": store.get,
+        b"zset": lambda key: store.zrange(key, 0, -1, withscores=True),
+        b"stream": store.xrange,
+    }
+    return {key: await read[await store.type(key)](key) for key in await store.keys("*")}

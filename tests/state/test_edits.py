@@ -3,7 +3,6 @@
 import asyncio
 import itertools
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -14,7 +13,7 @@ from gateway.state import edits as edits_module
 from gateway.state.edits import Edits, Fenced, IllegalMove, NoPermit, Permit
 from gateway.state.records import AttemptRecord, AttemptState, EditRecord, Status
 from tests.state.moves import ATTEMPT_MOVES, ENDS, STATUS_MOVES
-from tests.state.samples import HandClock, attempt, edit_record, end, settled
+from tests.state.samples import HandClock, attempt, edit_record, end, settled, whole_store
 
 PERMIT = Permit("runware", 2)
 A, U = AttemptState, Status
@@ -49,15 +48,6 @@ async def queue(edits: Edits, number: int = 1) -> EditRecord:
 
 async def permits_in_use(store: Redis) -> int:
     return await store.scard("{kontext}:permits:runware")
-
-
-async def whole_store(store: Redis) -> object:
-    read: Any = {
-        b"hash": store.hgetall,
-        b"set": store.smembers,
-        b"zset": lambda key: store.zrange(key, 0, -1, withscores=True),
-    }
-    return {key: await read[await store.type(key)](key) for key in await store.keys("*")}
 
 
 class TestLife:

@@ -19,6 +19,7 @@ from tests.state.samples import HandClock, attempt, edit_record, end
 PERMIT = Permit("runware", 2)
 DEAD_MS = 10_000
 REPLICAS = ("one", "two")
+UNRESOLVED = AttemptState.UNRESOLVED
 OPEN = [state for state in AttemptState if state.is_open]
 CLOSED = [state for state in AttemptState if not state.is_open]
 
@@ -130,7 +131,11 @@ class Machine(RuleBasedStateMachine):
             assert answer is Fenced
         elif model.status is status:  # the same end again is a repeat
             assert isinstance(answer, EditRecord)
-        elif status not in STATUS_MOVES[model.status] or not self.may_close(model, closing):
+        elif (
+            status not in STATUS_MOVES[model.status]
+            or not self.may_close(model, closing)
+            or (status is Status.UNRESOLVED and UNRESOLVED not in self.closed(model, closing))
+        ):
             assert answer is IllegalMove
         else:
             assert isinstance(answer, EditRecord)
@@ -181,6 +186,9 @@ class Machine(RuleBasedStateMachine):
         for name in REPLICAS:
             owned = [id_ for id_, model in self.models.items() if model.owner == name and model.is_under_way]
             assert self.do(self.edits[name].owned()) == tuple(owned)
+
+    def closed(self, model: Model, state: AttemptState | None) -> list[AttemptState]:
+        return model.attempts if state is None else [*model.attempts[:-1], state]
 
     def may_close(self, model: Model, state: AttemptState | None) -> bool:
         if state is None:

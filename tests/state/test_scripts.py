@@ -8,13 +8,13 @@ from msgspec.structs import replace
 
 from gateway.state.edits import Edits, Permit
 from gateway.state.records import AttemptState, Status
-from gateway.state.scripts import Step, _register
+from gateway.state.scripts import LIBRARIES, Step, _register
 from tests.state.samples import attempt, edit_record, end
 
 
 def test_every_step_is_a_file_and_every_file_a_step():
     found = {file.name for file in (files("gateway.state") / "lua").iterdir()}
-    assert found == {f"{step}.lua" for step in Step} | {"prelude.lua"}
+    assert found == {f"{name}.lua" for name in (*Step, *LIBRARIES)}
 
 
 @pytest.mark.parametrize("step", Step)

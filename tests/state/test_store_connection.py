@@ -1,20 +1,28 @@
 """What is asked of a store before it is trusted, and what its absence looks like."""
 
 import asyncio
+import itertools
 import socket
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
 from redis.asyncio import Redis
 
+from gateway.state.budgets import Balance, Budgets
+from gateway.state.claims import Claim, Claims, New
 from gateway.state.connection import StoreRefused, StoreUnavailable, check, connect
-from gateway.state.edits import Edits, Permit
-from gateway.state.records import AttemptState, Status
+from gateway.state.corrections import Corrections
+from gateway.state.edits import Edits, Fenced, Permit
+from gateway.state.rates import Rates
+from gateway.state.records import AttemptRecord, AttemptState, Status
+from gateway.state.restore import Restore
+from gateway.state.terms import Terms
 from tests.engine import running_engine, state_folder
-from tests.state.samples import attempt, edit_record, end
+from tests.state.samples import attempt, edit_record, end, settled
 
 
 @pytest.fixture
@@ -77,12 +85,18 @@ async def test_an_unknown_scheme_is_refused_with_those_that_are_known(url):
         await connect(url, folder=Path())
 
 
-async def test_a_store_behind_tcp(own):
+async def listen(own: Redis) -> int:
+    """Opens the engine's port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     await own.config_set("bind", "127.0.0.1")
     await own.config_set("port", port)
+    return port
+
+
+async def test_a_store_behind_tcp(own):
+    port = await listen(own)
     store = await connect(f"redis://127.0.0.1:{port}/0", folder=Path())
     await Edits(store, "one").beat()
     await store.aclose()
@@ -97,6 +111,7 @@ async def test_every_step_says_when_the_store_is_away():
     async with running_engine() as url:
         store = await connect(url, folder=Path())
     edits, record = Edits(store, "one"), replace(edit_record(), owner="one")
+    corrections, claims = Corrections(store), Claims(store)
     said = await asyncio.gather(
         edits.accept(record, attempt(), None),
         edits.open(record, attempt(), None),
@@ -108,6 +123,20 @@ async def test_every_step_says_when_the_store_is_away():
         edits.beat(),
         edits.retire(),
         edits.claim(1),
+        corrections.unresolved(1),
+        corrections.unresolved_count(),
+        corrections.resolve(record, attempt(1, AttemptState.RELEASED), end(Status.FAILED), operation="a", note=""),
+        corrections.correct(replace(record, attempts=(attempt(),)), 1, 1, operation="a", source="provider", note=""),
+        claims.claim("growth", "edits", "k", "f", "t"),
+        claims.claim_fingerprint("growth", "ci", "f", "t", repeat=False),
+        claims.renew(Claim(name="{kontext}:key", token="t", fingerprint="f")),
+        claims.drop(Claim(name="{kontext}:key", token="t", fingerprint="f")),
+        Rates(store).admit("growth", "ci", 1),
+        Budgets(store).balances("growth", "ci", 0),
+        Budgets(store).everything(),
+        Budgets(store).holdings(),
+        Budgets(store).is_empty(),
+        Restore(store).restore([], [], [], operation="a"),
         return_exceptions=True,
     )
     assert {type(answer) for answer in said} == {StoreUnavailable}
@@ -137,8 +166,8 @@ async def test_a_full_pool_is_told_after_its_wait(own_url):
 
 
 @asynccontextmanager
-async def losing_first_reply(engine: str, folder: Path, to: bytes) -> AsyncGenerator[str]:
-    """A socket before the engine that cuts the line once, after the engine did what `to` asked for."""
+async def losing_replies(engine: str, folder: Path, is_lost: Callable[[bytes], bool]) -> AsyncGenerator[str]:
+    """A socket before the engine that cuts the line after the engine did what a request asked for, where `is_lost`."""
     lost: list[bytes] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -146,7 +175,7 @@ async def losing_first_reply(engine: str, folder: Path, to: bytes) -> AsyncGener
         while request := await reader.read(1 << 20):
             up_writer.write(request)
             reply = await up_reader.read(1 << 20)
-            if to in request and not lost and not reply.startswith(b"-"):
+            if not reply.startswith(b"-") and is_lost(request):
                 lost.append(request)
                 break
             writer.write(reply)
@@ -163,10 +192,95 @@ async def losing_first_reply(engine: str, folder: Path, to: bytes) -> AsyncGener
 async def test_a_lost_reply_is_a_late_one(engine_url, store):
     """redis-py's own repeat, through the real client: nothing happens twice."""
     engine = engine_url.removeprefix("unix://")
-    async with state_folder() as folder, losing_first_reply(engine, folder, b"runware") as path:
+    asked: list[bytes] = []
+
+    def is_first(request: bytes) -> bool:
+        asked.extend([request] if b"runware" in request else [])
+        return b"runware" in request and len(asked) == 1
+
+    async with state_folder() as folder, losing_replies(engine, folder, is_first) as path:
         client = await connect("unix://" + path, folder=folder)
         record, begun = await Edits(client, "one").accept(edit_record(), attempt(), Permit("runware", 1))
         await client.aclose()
     assert begun is not None
     assert await Edits(store, "one").get(record.id) == record
     assert await store.scard("{kontext}:permits:runware") == 1
+
+
+async def test_replies_lost_all_the_time_leave_no_drift(engine_url, store):
+    """Every fourth step's reply is lost: sums and books are as if none was."""
+    counter = itertools.count(1)
+
+    def is_fourth(request: bytes) -> bool:
+        return b"EVALSHA" in request and next(counter) % 4 == 0
+
+    engine = engine_url.removeprefix("unix://")
+    async with state_folder() as folder, losing_replies(engine, folder, is_fourth) as path:
+        client = await connect("unix://" + path, folder=folder)
+        edits = Edits(client, "one")
+        for number in range(25):
+            record, begun = await edits.accept(
+                edit_record(number), attempt(), Permit("runware", 1), terms=Terms(hold_micro=90_000)
+            )
+            assert begun is not None
+            closed = await edits.close(record, replace(begun, state=AttemptState.RELEASED))
+            second = await edits.open(replace(record, attempts=(closed,)), attempt(2), Permit("runware", 1))
+            assert isinstance(second, AttemptRecord)
+            await edits.finish(record, end(Status.SUCCEEDED), settled(2))
+        await client.aclose()
+    assert set((await Budgets(store).everything()).values()) == {Balance(spent_micro=25 * 40_000)}
+    assert await store.xlen("{kontext}:ledger") == 25 * 6
+    assert await store.scard("{kontext}:permits:runware") == 0
+
+
+class TestReplicas:
+    """Steps that move money wait for the store's replicas; here none confirms, as none is there."""
+
+    async def test_an_acceptance_that_too_few_confirmed_is_undone(self, store):
+        claims, edits = Claims(store), Edits(store, "one", min_replicas=1)
+        claimed = await claims.claim("growth", "edits", "k", "f", "t")
+        assert isinstance(claimed, New)
+        terms = Terms(hold_micro=80_000, claim=claimed.claim, most_open=1)
+        with pytest.raises(StoreUnavailable, match="too few"):
+            await edits.accept(edit_record(), attempt(), Permit("runware", 1), terms=terms)
+        assert await edits.get(edit_record().id) is None
+        assert await edits.owned() == ()
+        assert await store.scard("{kontext}:permits:runware") == 0
+        assert set((await Budgets(store).everything()).values()) == {Balance()}
+        told = [fields[b"row"].partition(b'"kind"')[0] for _, fields in await store.xrange("{kontext}:ledger")]
+        assert [word.count(b"finish/undone") for word in told] == [0, 0, 1]
+        assert isinstance(await claims.claim("growth", "edits", "k", "f", "t2"), New)
+        record, _ = await Edits(store, "one").accept(
+            edit_record(2), attempt(), Permit("runware", 1), terms=Terms(most_open=1)
+        )
+        with pytest.raises(Fenced):
+            await edits.close(replace(record, id=edit_record().id), settled())
+
+    async def test_an_attempt_that_too_few_confirmed_is_opened_by_the_same_call_again(self, store):
+        edits = Edits(store, "one")
+        record, _ = await edits.accept(edit_record(), None, None)
+        with pytest.raises(StoreUnavailable, match="too few"):
+            await Edits(store, "one", min_replicas=1).open(record, attempt(), None)
+        opened = await edits.open(record, attempt(), None)
+        assert isinstance(opened, AttemptRecord)
+        await Edits(store, "one", min_replicas=1).finish(record, end(Status.SUCCEEDED), settled())
+        assert set((await Budgets(store).everything()).values()) == {Balance(spent_micro=40_000)}
+
+    async def test_a_replica_that_confirms_is_enough(self, own):
+        port = await listen(own)
+        await own.config_set("repl-diskless-sync-delay", 0)
+        async with running_engine() as url, Redis.from_url(url) as replica:
+            await replica.replicaof("127.0.0.1", str(port))
+            edits = Edits(own, "one", min_replicas=1)
+            record, begun = await until_confirmed(lambda: edits.accept(edit_record(), attempt(), None))
+            assert begun is not None
+            assert await replica.exists(f"{{kontext}}:edit:{record.id}")
+
+
+async def until_confirmed(step: Callable[[], Awaitable[Any]]) -> Any:
+    """A replica that is still copying confirms nothing yet."""
+    while True:
+        try:
+            return await step()
+        except StoreUnavailable:
+            continue

@@ -68,9 +68,9 @@ local function stamp_post(edit, number, now)
 end
 
 -- Writes a new attempt with its permit. The caller has looked.
-local function write_open(edit, permits, limit, id, number, document, posting, now)
+local function write_open(edit, permits, limit, id, number, document, price, posting, now)
   redis.call('HSET', edit, 'status', 'running', 'attempts', number, 'attempt:' .. number, document,
-    'state:' .. number, 'intent', 'opened:' .. number, text(now))
+    'price:' .. number, price, 'state:' .. number, 'intent', 'opened:' .. number, text(now))
   if posting == '1' then stamp_post(edit, number, now) end
   if limit ~= '' then
     redis.call('SADD', permits, member(id, number))
@@ -90,7 +90,6 @@ local function look_close(edit, number, state, document)
 end
 
 -- Ends an attempt and frees its permit, whose key the record names (same hash tag, so same slot).
--- Budget: the part of the hold that this attempt used or gives back. Ledger outbox row: the close.
 local function write_close(edit, id, number, state, document, now)
   redis.call('HSET', edit, 'attempt:' .. number, document, 'state:' .. number, state, 'closed:' .. number, text(now))
   local permits = redis.call('HGET', edit, 'permit:' .. number)

@@ -1,0 +1,159 @@
+"""`/admin`: what an operator may say of money that nobody else can account for. Additions to the configuration, never
+against it; each act is a row of the ledger, and is logged."""
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from litestar import Request, get, post
+from litestar.params import FromPath
+from msgspec import Meta, Struct, structs
+
+from gateway.api.context import Context, Given
+from gateway.api.problems import ProblemError
+from gateway.api.requests import invalid
+from gateway.clock import iso
+from gateway.ledger.rows import Row, RowKind
+from gateway.money import MICRO, micro_from_usd, usd
+from gateway.observe import log
+from gateway.state.edits import IllegalMove
+from gateway.state.records import AttemptRecord, AttemptState, EditRecord, End, Problem, Status
+
+AnyRequest = Request[Any, Any, Any]
+MOST_LISTED = 500
+
+
+class Verdict(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What became of an unresolved attempt: `settled` at `cost_usd`, or `released`. `note` says how you know."""
+
+    verdict: Literal["settled", "released"]
+    note: Annotated[str, Meta(min_length=3, max_length=500)]
+    cost_usd: str | None = None
+
+
+class UnresolvedAnswer(Struct, frozen=True, kw_only=True):
+    """An attempt whose charge is unknown; `held_usd` is what is held for it."""
+
+    edit: str
+    attempt: int
+    attempt_id: str
+    team: str
+    offer: str
+    held_usd: str
+    posted_at: str
+    message: str
+
+
+class CorrectionAnswer(Struct, frozen=True, kw_only=True):
+    id: str
+    edit: str
+    attempt: int | None
+    team: str
+    offer: str | None
+    settled_usd: str | None
+    source: str | None
+    note: str | None
+    at: str
+
+
+@get("/admin/unresolved", tags=["admin"])
+async def list_unresolved(request: AnyRequest, context: Given) -> list[UnresolvedAnswer]:
+    """Money that is held until somebody knows whether it was charged, longest first."""
+    context.gate.caller(request, "admin")
+    return [
+        _unresolved(record, attempt)
+        for record in await context.corrections.unresolved(MOST_LISTED)
+        for attempt in record.attempts
+        if attempt.state is AttemptState.UNRESOLVED
+    ]
+
+
+def _unresolved(record: EditRecord, attempt: AttemptRecord) -> UnresolvedAnswer:
+    return UnresolvedAnswer(
+        edit=record.id,
+        attempt=attempt.number,
+        attempt_id=attempt.id,
+        team=record.team,
+        offer=attempt.offer,
+        held_usd=usd(attempt.price_micro),
+        posted_at=iso(attempt.first_posted_ms),
+        message=attempt.message,
+    )
+
+
+@post("/admin/edits/{edit_id:str}/attempts/{number:int}/verdict", status_code=200, tags=["admin"])
+async def resolve_attempt(
+    request: AnyRequest, context: Given, edit_id: FromPath[str], number: FromPath[int]
+) -> UnresolvedAnswer:
+    """Settle or release an unresolved attempt. Body: `{"verdict": "settled", "cost_usd": "0.04", "note": "…"}`."""
+    key = context.gate.caller(request, "admin")
+    verdict = _verdict(await request.body())
+    record, attempt = await _attempt(context, edit_id, number)
+    ended = _ended(attempt, verdict)
+    note = f"{key.team}/{key.id}: {verdict.note}"
+    operation = f"{number}/{verdict.verdict}"
+    try:
+        await context.corrections.resolve(record, ended, _end(record), operation=operation, note=note)
+    except IllegalMove as error:
+        raise ProblemError("conflict", f"the attempt cannot be resolved now: {error}") from None
+    log.warning("attempt_resolved", edit=edit_id, attempt=number, verdict=verdict.verdict, by=f"{key.team}/{key.id}")
+    return _unresolved(record, ended)
+
+
+def _verdict(body: bytes) -> Verdict:
+    try:
+        verdict = msgspec.json.decode(body, type=Verdict)
+    except (msgspec.DecodeError, RecursionError) as error:
+        expected = '{"verdict": "settled" or "released", "cost_usd": "0.04", "note": "how you know"}'
+        raise ProblemError("malformed", f"the body is not a verdict: {error}", expected=expected) from None
+    if (verdict.verdict == "settled") != (verdict.cost_usd is not None):
+        invalid("cost_usd", "goes with settled, and only with it", 'decimal dollars, such as "0.04"')
+    return verdict
+
+
+async def _attempt(context: Context, edit_id: str, number: int) -> tuple[EditRecord, AttemptRecord]:
+    record = await context.edits.get(edit_id)
+    attempts = record.attempts if record else ()
+    for attempt in attempts:
+        if record and attempt.number == number:
+            return record, attempt
+    raise ProblemError("not_found", "there is no such edit or attempt")
+
+
+def _ended(attempt: AttemptRecord, verdict: Verdict) -> AttemptRecord:
+    if verdict.cost_usd is None:
+        return structs.replace(attempt, state=AttemptState.RELEASED)
+    try:
+        cost_micro = micro_from_usd(verdict.cost_usd)
+    except ValueError as error:
+        invalid("cost_usd", str(error), 'decimal dollars, such as "0.04"')
+    if cost_micro > 4 * max(attempt.price_micro, MICRO // 100):
+        invalid("cost_usd", "is more than four times the attempt's price", f"at most ${usd(4 * attempt.price_micro)}")
+    return structs.replace(attempt, state=AttemptState.SETTLED, cost_micro=cost_micro, cost_source="operator")
+
+
+def _end(record: EditRecord) -> End:
+    """An unresolved edit fails once its money is accounted for: its picture never came."""
+    problem = Problem(kind="lost", detail="what became of the edit was found out too late for its picture")
+    return End(status=Status.FAILED, cost_micro=record.end.cost_micro if record.end else 0, problem=problem)
+
+
+@get("/admin/corrections", tags=["admin"])
+async def list_corrections(request: AnyRequest, context: Given) -> list[CorrectionAnswer]:
+    """Every act of an operator or the reconciler that is in the ledger, newest first."""
+    context.gate.caller(request, "admin")
+    found = [row async for row in context.book.rows() if row.kind is RowKind.CORRECT]
+    return [_correction(row) for row in reversed(found[-MOST_LISTED:])]
+
+
+def _correction(row: Row) -> CorrectionAnswer:
+    return CorrectionAnswer(
+        id=row.id,
+        edit=row.edit,
+        attempt=row.attempt,
+        team=row.team,
+        offer=row.offer,
+        settled_usd=None if row.settled_micro is None else usd(row.settled_micro),
+        source=row.source,
+        note=row.note,
+        at=iso(row.at_ms),
+    )

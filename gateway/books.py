@@ -1,0 +1,55 @@
+"""The ledger beside the store: opened at the start, fed from the store's outbox for as long as the gateway runs."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from redis.asyncio import Redis
+
+from gateway.clock import Clock
+from gateway.ledger.book import Book
+from gateway.ledger.outbox import Outbox
+from gateway.ledger.restore import restoration
+from gateway.state.budgets import Budgets
+
+
+class BooksRefused(Exception):  # noqa: N818 - the name is the fact
+    """Store and ledger do not belong together; the message says what to do."""
+
+
+@asynccontextmanager
+async def opened_book(url: str) -> AsyncGenerator[Book]:
+    book = await Book.open(url)
+    try:
+        yield book
+    finally:
+        await book.aclose()
+
+
+async def refuse_a_lost_store(store: Redis, book: Book, clock: Clock) -> None:
+    """An empty store beside a ledger with money in it has lost what was spent and is held: every cap would be void.
+
+    Raises `BooksRefused` until `kontext restore` has rebuilt it.
+    """
+    if not await Budgets(store).is_empty():
+        return
+    found = await restoration(book, clock.now_ms())
+    if found.spending or found.open_edits:
+        raise BooksRefused(
+            "the store is empty, but the ledger holds money that was spent or is held: run `kontext restore` first, "
+            "or give the gateway the store that belongs to this ledger"
+        )
+
+
+@asynccontextmanager
+async def drained(outbox: Outbox) -> AsyncGenerator[None]:
+    """The outbox is written to the ledger while the block runs, and once more at its end."""
+    task = asyncio.create_task(outbox.run(), name="outbox")
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        await outbox.aclose()

@@ -1,0 +1,1 @@
+"""The books: append-only rows of every edit's money, in SQL."""

@@ -1,0 +1,33 @@
+"""The names of all that lies in the store. They share one hash tag, since one step touches several of them."""
+
+_TAG = "{kontext}"
+
+EDIT = f"{_TAG}:edit:"  # + edit id
+OWNER = f"{_TAG}:owner:"  # + replica
+CLAIM = f"{_TAG}:claim:"  # + replica
+PERMITS = f"{_TAG}:permits:"  # + provider account
+REPLICAS = f"{_TAG}:replicas"
+LEDGER = f"{_TAG}:ledger"
+UNRESOLVED = f"{_TAG}:unresolved"
+BUDGET = f"{_TAG}:budget:"  # + scope + ':' + window
+GATEWAY_TOTAL = f"{BUDGET}gateway:total"  # the first acceptance writes it, and nothing ever removes it
+
+
+def open_edits(team: str, key_id: str) -> str:
+    return f"{_TAG}:open:{team}/{key_id}"
+
+
+def rate(team: str, key_id: str) -> str:
+    return f"{_TAG}:rate:{team}/{key_id}"
+
+
+def idempotency_key(team: str, key_hash: str) -> str:
+    return f"{_TAG}:key:{team}:{key_hash}"
+
+
+def fingerprint(team: str, key_id: str, fingerprint: str) -> str:
+    return f"{_TAG}:fingerprint:{team}/{key_id}:{fingerprint}"
+
+
+def refusal(team: str, content: str) -> str:
+    return f"{_TAG}:refused:{team}:{content}"

@@ -1,0 +1,45 @@
+-- Restore an empty store from the books: what was spent, edits that were open (now unresolved), idempotency keys.
+-- KEYS  1 the account of the whole gateway in total · 2 unresolved edits
+-- ARGV  1 now · 2 operation id · 3 number of accounts, then of each: name, spent, held
+--       · then the number of edits, of each: id, key, accounts, accepted at, edit document, end document, held, kept,
+--       claim's key ('': none), number of attempts, of each: document, price
+--       · then the number of idempotency keys, of each: name, fingerprint, edit id, ends ('': when its edit does)
+-- Gives {'ok', now} or {'illegal', words}.
+-- Operation id: given by the caller. A repeat gives the first answer.
+local done = redis.call('HGET', KEYS[1], 'restored')
+if done == ARGV[2] then return {'ok', clock(ARGV[1])} end
+if redis.call('EXISTS', KEYS[1]) == 1 then return illegal('the store is not empty: only an empty one is restored') end
+
+local now, at = clock(ARGV[1]), 2
+local function next_word()
+  at = at + 1
+  return ARGV[at]
+end
+local function each(do_one)
+  for _ = 1, tonumber(next_word()) do do_one() end
+end
+
+redis.call('HSET', KEYS[1], 'restored', ARGV[2], 'spent', 0, 'held', 0)
+each(function()
+  local account = next_word()
+  redis.call('HSET', account, 'spent', next_word(), 'held', next_word())
+end)
+each(function()
+  local id, edit = next_word(), next_word()
+  redis.call('HSET', edit, 'accounts', next_word(), 'created', next_word(), 'document', next_word(),
+    'end', next_word(), 'held', next_word(), 'kept', next_word(), 'claim', next_word(), 'spent', 0,
+    'status', 'unresolved', 'finished', text(now), 'owner', '', 'epoch', 0, 'attempts', 0)
+  each(function()
+    local number = redis.call('HINCRBY', edit, 'attempts', 1)
+    redis.call('HSET', edit, 'attempt:' .. number, next_word(), 'price:' .. number, next_word(),
+      'state:' .. number, 'unresolved', 'closed:' .. number, text(now))
+  end)
+  redis.call('ZADD', KEYS[2], text(now), id)
+end)
+each(function()
+  local key = next_word()
+  redis.call('HSET', key, 'token', '', 'fingerprint', next_word(), 'edit', next_word(), 'ends', next_word())
+  local ends = redis.call('HGET', key, 'ends')
+  if ends ~= '' then redis.call('PEXPIRE', key, math.max(0, ends - now) + LATER) end
+end)
+return {'ok', now}

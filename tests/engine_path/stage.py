@@ -1,0 +1,206 @@
+"""Replicas of the engine over one real store, one script of the outside world, and one clock that is wound by hand."""
+
+import asyncio
+import base64
+import hashlib
+from datetime import date
+from pathlib import Path
+from typing import cast
+
+from adapters.contract import Edit, HttpReply, ImageFormat, Picture, Tier
+from gateway.egress import Egress
+from gateway.engine.attempts import Runner
+from gateway.engine.delivery import Delivery
+from gateway.engine.engine import Engine
+from gateway.engine.handover import HandOver
+from gateway.engine.order import Order
+from gateway.engine.route import Route
+from gateway.engine.timing import Timing
+from gateway.engine.wire import Wire
+from gateway.engine.witness import Witness
+from gateway.observe import Metrics
+from gateway.pictures import Pictures
+from gateway.results import Kind, Results
+from gateway.settings import Settings, load
+from gateway.state.edits import Edits
+from gateway.state.records import EditRecord, Output, Wish
+from policies.plans import Policy
+from tests.engine_path.hand_clock import HandClock, Metronome
+from tests.engine_path.runflow_lines import RunflowLines
+from tests.engine_path.runware_lines import RunwareLines
+from tests.engine_path.script import PICTURES, Request, Script, as_json
+from tests.engine_path.store_line import StoreLine
+from tests.pictures.samples import encoded, gradient
+
+TEAM, PROMPT = "growth", "Make the mug blue"
+RUNWARE_PRO, RUNWARE_MAX, RUNFLOW_PRO, RUNFLOW_MAX = (
+    "runware/kontext-pro",
+    "runware/kontext-max",
+    "runflow/kontext-pro",
+    "runflow/kontext-max",
+)
+PREVIEW = "local/preview"
+INPUT = encoded(gradient(), "png")
+RESULT = encoded(gradient(52, 36), "png")
+
+CONFIG = """\
+[limits]
+{limits}
+[providers.runware]
+api_key = "env:RUNWARE"
+{runware}
+[providers.runflow]
+api_key = "env:RUNFLOW"
+{runflow}
+[providers.local]
+adapter = "openai_images"
+base_url = "http://local.test/v1"
+
+[policies.any]
+tier = "preview"
+offers = ["runware/kontext-pro"]
+[teams.growth]
+policy = "any"
+"""
+
+
+def configured(folder: Path, *, runware: str = "", runflow: str = "", limits: str = "") -> Settings:
+    """Real settings from a real file; each argument is more lines of its section."""
+    file = folder / "kontext.toml"
+    file.write_text(CONFIG.format(runware=runware, runflow=runflow, limits=limits))
+    return load(file, {"RUNWARE": "runware-key", "RUNFLOW": "runflow-key"}, date(2027, 1, 15))
+
+
+class Shelf(Results):
+    """The picture store; `pauses_s` are how long the next reads of an input take."""
+
+    clock: HandClock
+    pauses_s: list[float]
+
+    async def get(self, team: str, kind: Kind, digest: str) -> bytes:
+        data = await super().get(team, kind, digest)
+        if kind == "inputs" and self.pauses_s:
+            self.clock.forward(self.pauses_s.pop(0))
+        return data
+
+
+class Stage:
+    def __init__(self, line: StoreLine, pictures: Pictures, folder: Path) -> None:
+        self.line, self.pictures, self.folder = line, pictures, folder
+        self.clock = HandClock()
+        self.script = Script(self.clock)
+        self.script.always(PICTURES, picture)
+        self.runware, self.runflow = RunwareLines(self.script), RunflowLines(self.script)
+        self.shelf = cast("Shelf", Shelf.open("memory:"))
+        self.shelf.clock, self.shelf.pauses_s = self.clock, []
+        self.reader = Edits(line, "reader")
+        self._replicas: list[Replica] = []
+
+    def replica(
+        self,
+        name: str = "a",
+        *,
+        timing: Timing | None = None,
+        runware: str = "",
+        runflow: str = "",
+        limits: str = "",
+    ) -> "Replica":
+        settings = configured(self.folder, runware=runware, runflow=runflow, limits=limits)
+        replica = Replica(self, name, timing or Timing(), settings)
+        self._replicas.append(replica)
+        return replica
+
+    async def keep(self, data: bytes) -> Picture:
+        """An input picture on the shelf."""
+        digest = hashlib.sha256(data).hexdigest()
+        await self.shelf.put(TEAM, "inputs", digest, data)
+        return Picture(digest, ImageFormat.PNG, 48, 32, len(data))
+
+    async def stored(self, edit_id: str) -> EditRecord:
+        found = await self.reader.get(edit_id)
+        assert found is not None
+        return found
+
+    async def aclose(self) -> None:
+        self.clock.release()
+        self.script.go_on.set()
+        self.line.away = False
+        for replica in self._replicas:
+            await replica.engine.aclose()
+
+
+class Replica:
+    """One process of the gateway, wired as `gateway/app.py` does it."""
+
+    def __init__(self, stage: Stage, name: str, timing: Timing, settings: Settings) -> None:
+        self.stage, self.name, self.settings = stage, name, settings
+        clock, egress = stage.clock, cast("Egress", stage.script)
+        self.metronome = Metronome(clock)
+        self.metrics = Metrics("test", "test")
+        self.edits = Edits(stage.line, name, clock=clock.now_ms, dead_ms=round(timing.dead_after_s * 1000))
+        wire = Wire(egress, stage.shelf, clock, settings.providers)
+        runner = Runner(wire, self.edits, clock, self.metrics, timing)
+        delivery = Delivery(wire, stage.pictures, stage.shelf, clock, timing)
+        witness = Witness(self.metrics, settings.offers)
+        route = Route(settings, self.edits, runner, delivery, witness, clock, timing)
+        handover = HandOver(egress, stage.shelf, clock)
+        self.engine = Engine(settings, self.edits, route, handover, witness, self.metrics, self.metronome, timing)
+
+    async def accept(
+        self,
+        *offers: str,
+        n: int = 1,
+        deadline_s: float = 120.0,
+        upload_url: str | None = None,
+        data: bytes = INPUT,
+        prompt: str = PROMPT,
+    ) -> EditRecord:
+        """An edit that may use `offers`, in this order."""
+        edit = Edit(prompt=prompt, images=(await self.stage.keep(data),), n=n)
+        models = offers or (RUNWARE_PRO,)
+        wish = Wish(
+            tier=Tier.PREVIEW, policy="any", models=models, deadline_s=deadline_s, output=Output(upload_url=upload_url)
+        )
+        policy = Policy(name="any", tier=Tier.PREVIEW, offers=models)
+        return await self.engine.accept(Order(team=TEAM, key_id="ci", edit=edit, wish=wish, policy=policy))
+
+    async def ended(self, record: EditRecord) -> EditRecord:
+        """The edit's end, when everything went by the script."""
+        waited = await self.engine.wait(record, 20)
+        assert not self.stage.script.surprises
+        stored = await self.stage.stored(record.id)
+        assert waited == stored, "what a caller is told is what lies in the store"
+        return stored
+
+    async def run(self, *offers: str, n: int = 1, deadline_s: float = 120.0) -> EditRecord:
+        ended = await self.ended(await self.accept(*offers, n=n, deadline_s=deadline_s))
+        assert not self.stage.script.left()
+        return ended
+
+    async def die(self, record: EditRecord) -> None:
+        """The process is gone in the middle of the edit: nothing is written, nothing is handed over."""
+        tasks = [task for task in asyncio.all_tasks() if task.get_name() == record.id]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def take_over(self, record: EditRecord) -> EditRecord:
+        """Starts after a silence of the others, claims what they left, and follows it to its end."""
+        self.stage.clock.forward(11)
+        await self.engine.start()
+        await self.metronome.rests()
+        return await self.ended(record)
+
+
+def picture(request: Request) -> HttpReply:
+    """Any picture that is asked for; without any credential of ours."""
+    assert request.method == "GET"
+    assert "authorization" not in request.headers
+    request.summary = "picture"
+    return HttpReply(200, {"content-type": "image/png"}, RESULT)
+
+
+def edited(request: Request) -> HttpReply:
+    """What a local server answers."""
+    request.summary = "edit"
+    return as_json(200, {"created": 1, "data": [{"b64_json": base64.b64encode(RESULT).decode()}]})

@@ -1,0 +1,44 @@
+"""The line to the real store: which steps went over it, and what a test wants to happen on the way."""
+
+from collections.abc import Awaitable, Callable
+from importlib.resources import files
+
+from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from gateway.state.scripts import Step
+
+Hook = Callable[[], Awaitable[None]]
+
+
+class StoreLine(Redis):
+    """A client that notes every step that took effect. `before` and `after` a step something else can happen; while
+    `away` is set, no command gets through."""
+
+    def __init__(self, **rest: object) -> None:
+        super().__init__(**rest)  # pyright: ignore[reportArgumentType] - handed on as they came
+        self.steps: list[Step] = []
+        self.before: dict[Step, Hook] = {}
+        self.after: dict[Step, Hook] = {}
+        self.away = False
+        self._names: dict[str, Step] = {}
+
+    def register_script(self, script):
+        found = super().register_script(script)
+        folder, text = files("gateway.state") / "lua", str(script)
+        name = next(step for step in Step if text.endswith((folder / f"{step}.lua").read_text("utf-8")))
+        self._names[found.sha] = name
+        return found
+
+    async def execute_command(self, *args, **options):
+        step = self._names.get(args[1]) if args[0] == "EVALSHA" else None
+        if step and step in self.before:
+            await self.before.pop(step)()
+        if self.away:
+            raise RedisConnectionError("the store is away")
+        answer = await super().execute_command(*args, **options)
+        if step is not None:
+            self.steps.append(step)
+        if step and step in self.after:
+            await self.after.pop(step)()
+        return answer
