@@ -204,7 +204,7 @@ def _resolve(file: File, base: Path, env: Mapping[str, str], development_key: st
         engine=Path(env["KONTEXT_ENGINE"]) if env.get("KONTEXT_ENGINE") else None,
         allow_hosts=file.egress.allow_hosts,
         limits=file.limits,
-        retention_s=_seconds("retention.results", file.retention.results),
+        retention_s=_retention_s(file),
         ledger_url=_ledger_url(file, base),
         budget=_budget("budget", file.budget),
         providers=providers,
@@ -354,6 +354,13 @@ def _ledger_url(file: File, base: Path) -> str:
     if scheme in ("postgresql", "postgres"):
         return file.ledger.url
     raise SettingsError("ledger.url: expected sqlite:PATH or postgresql://USER:PASSWORD@HOST/DATABASE")
+
+
+def _retention_s(file: File) -> float:
+    seconds = _seconds("retention.results", file.retention.results)
+    if seconds < _UNITS["d"]:
+        raise SettingsError("retention.results: at least 24h, for which a repeated Idempotency-Key finds its edit")
+    return seconds
 
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}

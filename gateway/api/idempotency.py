@@ -3,9 +3,10 @@
 import re
 from hashlib import sha256
 from hmac import digest
-from typing import NoReturn
+from typing import NoReturn, cast
 
 import msgspec
+from msgspec import NODEFAULT, Struct, structs
 
 from gateway.api.problems import ProblemError
 from gateway.api.requests import Form
@@ -42,8 +43,23 @@ def fingerprint(form: Form) -> str:
     else:
         images = tuple(_reference(image) for image in request.images)
     mask = _digest(form.mask) if form.mask is not None else request.mask and _reference(request.mask)
-    canonical = msgspec.structs.replace(request, images=images, mask=mask)
-    return sha256(msgspec.json.encode(canonical, order="sorted")).hexdigest()
+    asked = _asked(structs.replace(request, images=images, mask=mask))
+    return sha256(msgspec.json.encode(asked, order="sorted")).hexdigest()
+
+
+def _asked(value: object) -> object:
+    """The value without fields that equal their default. By equality: the encoder's own omission goes by identity, and
+    a text that was decoded is never the default's object."""
+    if isinstance(value, tuple):
+        return [_asked(inner) for inner in cast("tuple[object, ...]", value)]
+    if not isinstance(value, Struct):
+        return value
+    given = {field.encode_name: (getattr(value, field.name), _default(field)) for field in structs.fields(value)}
+    return {name: _asked(inner) for name, (inner, default) in given.items() if inner != default}
+
+
+def _default(field: structs.FieldInfo) -> object:
+    return field.default if field.default_factory is NODEFAULT else field.default_factory()
 
 
 def _reference(text: str) -> str:

@@ -22,7 +22,7 @@ Reference = Annotated[str, Meta(min_length=1, description="an http(s) URL or a d
 Label = Annotated[str, Meta(min_length=1, max_length=64)]
 
 
-class OutputRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+class OutputRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How the pictures are handed over. `ttl_s`: how long they can be fetched; `upload_url`: where one is PUT."""
 
     format: ImageFormat = ImageFormat.PNG
@@ -32,7 +32,7 @@ class OutputRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     ttl_s: Annotated[int, Meta(ge=60, le=30 * 86400)] | None = None
 
 
-class EditRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+class EditRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One edit. `tier` left out is the policy's; `models` replaces the policy's offers by these (`provider/model`)."""
 
     prompt: Text

@@ -37,6 +37,7 @@ Answer = dict[str, Any]
 T = TypeVar("T")
 
 KEY, READ_KEY, EDIT_KEY, OTHER_KEY, EXPIRED_KEY = "kx_all", "kx_read", "kx_edit", "kx_other", "kx_expired"
+PURSE_KEY, SLOW_KEY, POOR_KEY, STRICT_KEY = "kx_purse", "kx_slow", "kx_poor", "kx_strict"
 SECONDS = 0.2
 """How long an edit takes at the stand-ins."""
 
@@ -114,6 +115,20 @@ keys = [
     {{ id = "edit", hash = "{edit_key}", scopes = ["edit"] }},
     {{ id = "expired", hash = "{expired_key}", expires = 2020-01-01 }},
 ]
+
+[teams.purse]  # three standard edits a day, and one key that may do little
+policy = "runware"
+budget = {{ day_usd = "0.12" }}
+keys = [
+    {{ id = "purse", hash = "{purse_key}" }},
+    {{ id = "slow", hash = "{slow_key}", per_minute = 2, concurrency = 1 }},
+    {{ id = "poor", hash = "{poor_key}", budget = {{ total_usd = "0.05" }} }},
+]
+
+[teams.strict]
+policy = "runware"
+require_idempotency_key = true
+keys = ["{strict_key}"]
 
 [teams.others]
 policy = "runware"
@@ -316,6 +331,10 @@ def configuration(folder: Path, rehearsal: Rehearsal, *, pictures: int, closed: 
             edit_key=key_hash(EDIT_KEY),
             expired_key=key_hash(EXPIRED_KEY),
             other_key=key_hash(OTHER_KEY),
+            purse_key=key_hash(PURSE_KEY),
+            slow_key=key_hash(SLOW_KEY),
+            poor_key=key_hash(POOR_KEY),
+            strict_key=key_hash(STRICT_KEY),
         )
     )
     return path

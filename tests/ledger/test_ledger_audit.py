@@ -201,7 +201,7 @@ def told_twice(history: History) -> Report:
 
 
 def named_for_another(history: History) -> Report:
-    return audit(edited(history, lambda row: row.kind is RowKind.ACCEPT, id="elsewhere/accept"))
+    return audit(edited(history, lambda row: row.id == "edit_0000/accept", id="edit_9999/accept"))
 
 
 def of_another_team(history: History) -> Report:
@@ -212,6 +212,12 @@ def a_float(history: History) -> Report:
     return audit(
         edited(history, lambda row: row.kind is RowKind.CLOSE and row.settled_micro == 50_000, settled_micro=5e4 + 0.5)
     )
+
+
+def billed_in_floats(history: History) -> Report:
+    bill = bill_of(history)
+    first = replace(bill.charges[0], amount_micro=4e4)
+    return audit(history.rows, bill=replace(bill, charges=(first, *bill.charges[1:])))
 
 
 def less_than_nothing(history: History) -> Report:
@@ -268,6 +274,11 @@ def resolved_after_settled(history: History) -> Report:
     return audit(history.rows)
 
 
+def corrected_while_open(history: History) -> Report:
+    history.edits[-1].correct(1, 1)
+    return audit(history.rows)
+
+
 def store_released_it(history: History) -> Report:
     return audit(history.rows, store_with(history, 0, attempts=(StoredAttempt(number=1, state="released"),)))
 
@@ -321,10 +332,10 @@ BREACHES: dict[str, tuple[Breach, ...]] = {
     "M4": (held_after_the_end, store_counts_otherwise, store_lost_a_window, store_holds_otherwise, store_has_a_stranger,
            store_lost_an_edit),
     "M5": (written_otherwise, told_twice, named_for_another, of_another_team),
-    "M6": (a_float, less_than_nothing),
+    "M6": (a_float, billed_in_floats, less_than_nothing),
     "M7": (no_hold, opened_beyond_its_hold, never_opened, shown_before_settled, ended_while_open, posted_before_intent),
     "M8": (opened_beside_an_unknown, opened_beside_an_open_one),
-    "M9": (released_after_settled, resolved_after_settled, store_released_it),
+    "M9": (released_after_settled, resolved_after_settled, corrected_while_open, store_released_it),
     "M10": (back_to_life, no_such_status, status_differs),
     "M11": (unresolved_let_go, resolved_by_nobody),
     "M12": (dearer_than_quoted,),
