@@ -9,7 +9,7 @@ from gateway.api.admission import Identity
 from gateway.api.idempotency import origin
 from gateway.api.problems import ProblemError
 from gateway.api.requests import EditRequest, Form, invalid, max_cost_micro, size_wish
-from gateway.engine.intake import InputRefused, Intake, Source, Taken
+from gateway.engine.intake import InputRefused, Intake, Source
 from gateway.engine.order import Order
 from gateway.pictures import PoolFull
 from gateway.secret import Secret
@@ -32,15 +32,13 @@ class Desk(Struct, frozen=True):
         request = form.request
         policy = self._policy(request, key)
         self._known(request)
-        taken = await self._pictures(form, key.team)
-        pictures = {field: one.picture for field, one in taken.items()}
+        pictures = await self._pictures(form, key.team)
         return Order(
             team=key.team,
             key_id=key.id,
             edit=_edit(request, pictures),
             wish=_wish(request, policy),
             policy=policy,
-            input_pixels=taken["images[0]"].pixels,
             trace_id=trace_id,
         )
 
@@ -61,7 +59,7 @@ class Desk(Struct, frozen=True):
             hint = "; paid ones appear once their provider has a key" if self.settings.development_key else ""
             invalid("models", f"no offer is named {unknown[0]!r}", f"some of {names}{hint}")
 
-    async def _pictures(self, form: Form, team: str) -> dict[str, Taken]:
+    async def _pictures(self, form: Form, team: str) -> dict[str, Picture]:
         try:
             return await self.intake.take(team, _sources(form))
         except InputRefused as refused:

@@ -15,8 +15,8 @@ from gateway.egress import EgressError
 from gateway.engine.exchange import exchange
 from gateway.engine.timing import Timing
 from gateway.engine.wire import Wire
-from gateway.pictures import BadPicture, Pictures
-from gateway.results import Results
+from gateway.pictures import BadPicture, Original, Pictures
+from gateway.results import MissingPicture, Results
 from gateway.settings import Provider
 from gateway.state.records import EditRecord, Image
 
@@ -88,7 +88,7 @@ class Delivery:
         size = job.expected and (job.expected.width, job.expected.height)
         try:
             checked = await self._pictures.check_result(
-                data, edit.output_format, edit.output_quality, size, job.record.input_pixels
+                data, edit.output_format, edit.output_quality, size, self._original(job.record)
             )
         except BadPicture:
             return None
@@ -103,6 +103,17 @@ class Delivery:
             nsfw=picture.nsfw if edit.flag_nsfw else None,
             warnings=tuple(warning.value for warning in checked.warnings),
         )
+
+    def _original(self, record: EditRecord) -> Original:
+        picture = record.edit.images[0]
+
+        async def load() -> bytes | None:
+            try:
+                return await self._results.get(record.team, "inputs", picture.digest)
+            except MissingPicture:
+                return None
+
+        return Original(picture, load)
 
     async def _fetched(self, job: _Job, url: str) -> bytes | None:
         try:

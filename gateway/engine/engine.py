@@ -103,7 +103,6 @@ class Engine:
             wish=order.wish,
             plan=self.plan(order.edit, order.wish, order.policy),
             revision=self._settings.revision,
-            input_pixels=order.input_pixels,
             trace_id=order.trace_id,
             owner=self._edits.replica,
             epoch=1,

@@ -3,8 +3,6 @@
 import asyncio
 from collections.abc import Mapping
 
-from msgspec import Struct
-
 from adapters.contract import Picture
 from gateway.egress import INPUT, Egress, EgressError, Refusal
 from gateway.engine.wire import USER_AGENT
@@ -23,18 +21,11 @@ class InputRefused(Exception):  # noqa: N818 - the name is the fact
         self.field, self.detail, self.expected = field, detail, expected
 
 
-class Taken(Struct, frozen=True):
-    """A picture that is in the store; `pixels` is a signature to know an unchanged result by."""
-
-    picture: Picture
-    pixels: str
-
-
 class Intake:
     def __init__(self, egress: Egress, pictures: Pictures, results: Results) -> None:
         self._egress, self._pictures, self._results = egress, pictures, results
 
-    async def take(self, team: str, sources: Mapping[str, Source]) -> dict[str, Taken]:
+    async def take(self, team: str, sources: Mapping[str, Source]) -> dict[str, Picture]:
         """Every picture of a request, by the field that named it. Raises `InputRefused` for the first bad one, and
         `PoolFull` when too many wait."""
         try:
@@ -44,13 +35,13 @@ class Intake:
             raise problems.exceptions[0] from None
         return {field: task.result() for field, task in taken.items()}
 
-    async def _one(self, team: str, field: str, source: Source) -> Taken:
+    async def _one(self, team: str, field: str, source: Source) -> Picture:
         try:
             checked = await self._checked(field, source)
         except BadPicture as error:
             raise InputRefused(field, str(error), "a JPEG, PNG or WebP of at most 20 MB and 25 megapixels") from None
         await self._results.put(team, "inputs", checked.picture.digest, checked.data)
-        return Taken(checked.picture, checked.pixels)
+        return checked.picture
 
     async def _checked(self, field: str, source: Source) -> CheckedInput:
         if isinstance(source, bytes):

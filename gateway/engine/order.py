@@ -10,8 +10,8 @@ from policies.plans import Policy
 
 class Order(Struct, frozen=True, kw_only=True):
     """`origin` is what attempt ids derive from, where the caller's key gave one. `claim` is the key or fingerprint that
-    this order holds. `most_open` is how many edits its API key may have open. `input_pixels` signs the first picture's
-    pixels. `trace_id` in W3C form where the caller sent one.
+    this order holds. `most_open` is how many edits its API key may have open. `trace_id` in W3C form where the caller
+    sent one.
     """
 
     team: str
@@ -22,5 +22,4 @@ class Order(Struct, frozen=True, kw_only=True):
     origin: str | None = None
     claim: Claim | None = None
     most_open: int | None = None
-    input_pixels: str | None = None
     trace_id: str | None = None

@@ -4,7 +4,7 @@ not picture.
 Nothing here knows about HTTP, Redis or providers, so that a worker process starts in a tenth of a second.
 """
 
-from gateway.pictures.pictures import CheckedInput, CheckedResult, Oddity, Pictures
+from gateway.pictures.pictures import CheckedInput, CheckedResult, Oddity, Original, Pictures
 from gateway.pictures.pool import Pool, PoolFull
 from gateway.pictures.sniff import BadPicture, Fault, Limits
 
@@ -15,6 +15,7 @@ __all__ = [
     "Fault",
     "Limits",
     "Oddity",
+    "Original",
     "Pictures",
     "Pool",
     "PoolFull",

@@ -15,8 +15,7 @@ from gateway.pictures.sniff import Fault, Limits
 class Clean(Struct, frozen=True, kw_only=True, tag=True):
     """Check one picture and give it back clean, in format `wanted` (None: its own). `quality` is for re-encoding.
 
-    `base64`: the bytes are base64 text. `declared`: what a data URI said they are. `compare`: None
-    signs the pixels; an input's signature signs them only where the size is equal, and an empty one never.
+    `base64`: the bytes are base64 text. `declared`: what a data URI said they are.
     """
 
     limits: Limits
@@ -24,7 +23,14 @@ class Clean(Struct, frozen=True, kw_only=True, tag=True):
     quality: int = 95
     base64: bool = False
     declared: ImageFormat | None = None
-    compare: str | None = None
+
+
+class Compare(Struct, frozen=True, kw_only=True, tag=True):
+    """Have two pictures the same pixels? The first ends at `split`; `base64`: the second is base64 text."""
+
+    limits: Limits
+    split: int
+    base64: bool = False
 
 
 class Ping(Struct, frozen=True, tag=True):
@@ -32,15 +38,19 @@ class Ping(Struct, frozen=True, tag=True):
 
 
 class Cleaned(Struct, frozen=True, kw_only=True, tag=True):
-    """`digest`: SHA-256 of the clean bytes, in hex. `pixels`: a signature that equal pixels share, whatever their
-    format. `blank`: all pixels have one colour."""
+    """`digest`: SHA-256 of the clean bytes, in hex. `exact`: it came in a format that can hold another picture's very
+    pixels. `blank`: all pixels have one colour."""
 
     format: ImageFormat
     width: int
     height: int
     digest: str
-    pixels: str | None
+    exact: bool
     blank: bool
+
+
+class Compared(Struct, frozen=True, tag=True):
+    equal: bool
 
 
 class Ready(Struct, frozen=True, tag=True):
@@ -52,8 +62,8 @@ class Refused(Struct, frozen=True, tag=True):
     message: str
 
 
-Job = Clean | Ping
-Answer = Cleaned | Ready | Refused
+Job = Clean | Compare | Ping
+Answer = Cleaned | Compared | Ready | Refused
 
 LENGTHS = struct.Struct("<IQ")  # of the struct, and of the bytes behind it
 

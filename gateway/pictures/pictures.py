@@ -4,6 +4,8 @@ An input is refused if anything is wrong with it. A result was paid for: it is r
 waits for a worker however many wait, and what is merely odd about it becomes a warning.
 """
 
+import contextlib
+from collections.abc import Awaitable, Callable
 from enum import StrEnum
 
 import msgspec
@@ -11,7 +13,7 @@ from msgspec import Struct
 
 from adapters.contract import ImageFormat, Picture
 from gateway.pictures import datauri
-from gateway.pictures.jobs import Clean, Cleaned, Refused
+from gateway.pictures.jobs import Clean, Cleaned, Compare, Compared, Refused
 from gateway.pictures.pool import Pool
 from gateway.pictures.sniff import INPUT, RESULT, BadPicture, Limits
 
@@ -25,11 +27,10 @@ class Oddity(StrEnum):
 
 
 class CheckedInput(Struct, frozen=True):
-    """`data` is the clean file that `picture` describes. `pixels` is a signature to know an unchanged result by."""
+    """`data` is the clean file that `picture` describes."""
 
     data: bytes
     picture: Picture
-    pixels: str
 
     def __repr__(self) -> str:
         return f"CheckedInput({self.picture!r})"
@@ -47,6 +48,14 @@ class CheckedResult(Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         return f"CheckedResult({self.format} {self.width}×{self.height}, {self.digest[:12]}, {list(self.warnings)})"
+
+
+class Original(Struct, frozen=True):
+    """The input that a result is held against. `load` gives its kept bytes, None where they are gone; it is asked only
+    where the pixels could be the same."""
+
+    picture: Picture
+    load: Callable[[], Awaitable[bytes | None]]
 
 
 class Pictures:
@@ -78,14 +87,14 @@ class Pictures:
         wanted: ImageFormat,
         quality: int = 95,
         expected: tuple[int, int] | None = None,
-        input_pixels: str | None = None,
+        original: Original | None = None,
     ) -> CheckedResult:
         """A clean file of the wanted format; `quality` (1 to 100) where it is coded anew. Text is a data URI or base64.
 
-        `expected` is the width and height that were sent. `input_pixels` is `CheckedInput.pixels`; a result that a
-        provider coded anew with loss does not have them any more. Raises `BadPicture` where nothing can be decoded.
+        `expected` is the width and height that were sent. A result that a provider coded anew with loss has not its
+        original's pixels any more. Raises `BadPicture` where nothing can be decoded.
         """
-        job, payload = Clean(limits=self._results, wanted=wanted, quality=quality, compare=input_pixels or ""), data
+        job, payload = Clean(limits=self._results, wanted=wanted, quality=quality), data
         if isinstance(payload, str):
             job, payload = _as_text(job, payload)
         else:
@@ -93,7 +102,7 @@ class Pictures:
         cleaned, picture = await self._clean(job, payload, patient=True)
         found = {
             Oddity.BLANK: cleaned.blank,
-            Oddity.UNCHANGED: cleaned.pixels is not None and cleaned.pixels == input_pixels,
+            Oddity.UNCHANGED: original is not None and await self._is_unchanged(cleaned, job, payload, original),
             Oddity.OTHER_SIZE: expected is not None and expected != (cleaned.width, cleaned.height),
         }
         return CheckedResult(
@@ -108,7 +117,24 @@ class Pictures:
     async def _check_input(self, job: Clean, payload: bytes) -> CheckedInput:
         cleaned, data = await self._clean(job, payload, patient=False)
         picture = Picture(cleaned.digest, cleaned.format, cleaned.width, cleaned.height, len(data))
-        return CheckedInput(data, picture, cleaned.pixels or "")
+        return CheckedInput(data, picture)
+
+    async def _is_unchanged(self, cleaned: Cleaned, job: Clean, payload: bytes, original: Original) -> bool:
+        """The same file costs nothing to see, another file with the same pixels two decodings: so those are compared
+        only where the size is equal and the format exact."""
+        picture = original.picture
+        if cleaned.digest == picture.digest:
+            return True
+        if not cleaned.exact or (cleaned.width, cleaned.height) != (picture.width, picture.height):
+            return False
+        kept = await original.load()
+        if kept is None:
+            return False
+        compare = Compare(limits=self._results, split=len(kept), base64=job.base64)
+        with contextlib.suppress(BadPicture):  # too much for a worker: the picture is good, and only a warning is lost
+            answer, _ = await self._pool.run(compare, kept + payload, patient=True)
+            return isinstance(answer, Compared) and answer.equal
+        return False
 
     async def _clean(self, job: Clean, payload: bytes, *, patient: bool) -> tuple[Cleaned, bytes]:
         answer, data = await self._pool.run(job, payload, patient=patient)

@@ -13,7 +13,7 @@ import warnings
 from PIL import Image, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
 
 from gateway.pictures import check
-from gateway.pictures.jobs import LENGTHS, Answer, Clean, Job, Ready, Refused, frame, read_job
+from gateway.pictures.jobs import LENGTHS, Answer, Clean, Compare, Job, Ping, Ready, Refused, frame, read_job
 from gateway.pictures.sniff import BadPicture, Fault
 
 _DECODERS = (JpegImagePlugin, PngImagePlugin, WebPImagePlugin)  # loaded before the limits are set
@@ -33,7 +33,13 @@ def main(descriptor: int, memory_bytes: int, cpu_s: int) -> None:
 
 def _work(job: Job, payload: bytes) -> tuple[Answer, bytes]:
     try:
-        return check.clean(payload, job) if isinstance(job, Clean) else (Ready(), b"")
+        match job:
+            case Clean():
+                return check.clean(payload, job)
+            case Compare():
+                return check.compare(payload, job), b""
+            case Ping():
+                return Ready(), b""
     except BadPicture as error:
         return Refused(error.reason, error.message), b""
     except MemoryError:

@@ -136,8 +136,7 @@ class End(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class EditRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One edit, whole. `version` is the record's schema: a release reads its own and the one before.
 
-    `origin` is what attempt ids derive from. `input_pixels` signs the first picture's pixels, to know an unchanged
-    result by. `owner` is the replica that works on it; every write carries `epoch`.
+    `origin` is what attempt ids derive from. `owner` is the replica that works on it; every write carries `epoch`.
     """
 
     id: str
@@ -148,7 +147,6 @@ class EditRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
     wish: Wish
     plan: Plan
     revision: str
-    input_pixels: str | None = None
     trace_id: str | None = None
     version: int = 1
     status: Status = Status.QUEUED

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from adapters.contract import ImageFormat, Picture
-from gateway.pictures import BadPicture, Fault, Oddity, Pictures, Pool, PoolFull
+from gateway.pictures import BadPicture, CheckedInput, Fault, Oddity, Original, Pictures, Pool, PoolFull
 from tests.pictures.samples import SECRET, encoded, exif, gradient, laden, opened
 
 PNG, JPEG, WEBP = ImageFormat.PNG, ImageFormat.JPEG, ImageFormat.WEBP
@@ -85,7 +85,7 @@ async def test_oddities_are_delivered_with_a_warning(pictures):
     entered = await pictures.check_input(encoded(gradient(), "png", exif=exif(3)))
     blank = await pictures.check_result(encoded(Image.new("RGB", (64, 64)), "jpeg"), JPEG, expected=(64, 64))
     other = await pictures.check_result(encoded(gradient(), "jpeg"), JPEG, expected=(1248, 832))
-    same = await pictures.check_result(entered.data, PNG, input_pixels=entered.pixels)
+    same = await pictures.check_result(entered.data, PNG, original=kept(entered))
     assert blank.warnings == (Oddity.BLANK,)
     assert other.warnings == (Oddity.OTHER_SIZE,)
     assert same.warnings == (Oddity.UNCHANGED,)
@@ -96,8 +96,32 @@ async def test_the_input_in_another_format_is_still_unchanged_and_an_edit_of_it_
     as_webp = encoded(gradient(), "webp", lossless=True)
     edited = gradient()
     edited.putpixel((9, 9), (255, 255, 255))
-    assert (await pictures.check_result(as_webp, JPEG, input_pixels=entered.pixels)).warnings == (Oddity.UNCHANGED,)
-    assert (await pictures.check_result(encoded(edited, "png"), PNG, input_pixels=entered.pixels)).warnings == ()
+    assert (await pictures.check_result(as_webp, JPEG, original=kept(entered))).warnings == (Oddity.UNCHANGED,)
+    as_text = as_uri(as_webp, "image/webp")
+    assert (await pictures.check_result(as_text, PNG, original=kept(entered))).warnings == (Oddity.UNCHANGED,)
+    assert (await pictures.check_result(encoded(edited, "png"), PNG, original=kept(entered))).warnings == ()
+
+
+async def test_an_original_is_loaded_only_where_the_pixels_could_be_the_same(pictures):
+    entered = await pictures.check_input(encoded(gradient(), "png"))
+    results = [encoded(gradient(), "jpeg"), encoded(gradient().resize((24, 16)), "png"), entered.data]
+    for result in results:
+        await pictures.check_result(result, PNG, original=Original(entered.picture, never))
+    gone = await pictures.check_result(encoded(gradient(), "webp", lossless=True), PNG, original=kept(entered, None))
+    assert gone.warnings == ()
+
+
+async def never() -> bytes | None:
+    raise AssertionError("the original was loaded")
+
+
+def kept(entered: CheckedInput, data: bytes | None = b"") -> Original:
+    """An input as the store keeps it; None where it is gone."""
+
+    async def load() -> bytes | None:
+        return entered.data if data is not None else None
+
+    return Original(entered.picture, load)
 
 
 async def test_a_result_that_cannot_be_decoded_is_refused(pictures):
