@@ -11,10 +11,13 @@ def provider_of(offer: str) -> str:
     return offer.partition("/")[0]
 
 
-class Candidate(Struct, frozen=True, kw_only=True):
+class Candidate(Struct, frozen=True, kw_only=True, gc=False):
     """An offer that will be tried when its turn comes. `price_micro` is for all pictures of the edit.
 
-    `billed` False: nobody charges for it, so a lost answer there is a failure and not a riddle.
+    `billed` False: nobody charges for it, so a lost answer there is a failure and not a riddle. `p95_s`, `queue_s`,
+    `success`, `throttled`, `drift` and `load` (the share of its permits in use) are what it was ranked by, kept so that
+    a plan explains itself. `degraded`: below the tier asked for, which the policy permits. `spared`: every offer is
+    sick, and this is one of the places to wait at for a half-open permit.
     """
 
     offer: str
@@ -23,10 +26,23 @@ class Candidate(Struct, frozen=True, kw_only=True):
     expected_s: float
     adjustments: tuple[Adjustment, ...] = ()
     billed: bool = True
+    p95_s: float | None = None
+    queue_s: float = 0.0
+    success: float = 1.0
+    throttled: float = 0.0
+    drift: float = 1.0
+    load: float = 0.0
+    degraded: bool = False
+    spared: bool = False
 
     @property
     def provider(self) -> str:
         return provider_of(self.offer)
+
+    @property
+    def most_s(self) -> float:
+        """The time that it keeps 95 times in 100, its queue included."""
+        return self.queue_s + (self.expected_s if self.p95_s is None else self.p95_s)
 
 
 class Exclusion(Struct, frozen=True, kw_only=True):

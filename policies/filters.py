@@ -7,81 +7,112 @@ is told how to change an edit for an offer that they may not use; health comes l
 
 from collections.abc import Callable
 
-from adapters.contract import Offer
+from msgspec import Struct
+
+from adapters.contract import Offer, Tier
 from adapters.fit import Fit, Unfit
 from policies.candidates import Exclusion
-from policies.facts import Facts
-from policies.price import price_micro
+from policies.circuit import State
+from policies.facts import Facts, OfferFacts
+from policies.fits import priced
 from policies.reasons import Reason
 from policies.wishes import Wishes
 
-Filter = Callable[[Wishes, Offer, Fit | Unfit, Facts], Exclusion | None]
+RANK = {tier: tier.rank for tier in Tier}
+
+# What the caller is told of a sick offer: the state of its circuit or its account's, and what cures it.
+SICK_WORDS: dict[State, str] = {
+    State.CLOSED: "is failing at the moment; it comes back by itself",
+    State.OPEN: "is failing at the moment; it is tried again by itself",
+    State.HALF_OPEN: "is being tried again after failures",
+    State.PROBING: "is being tried again after failures, by another edit at the moment",
+    State.NO_CREDENTIAL: "its provider refuses our key; an operator must set another",
+    State.NO_CREDIT: "our account at its provider is empty; an operator must top it up",
+}
 
 
-def allowed(wishes: Wishes, offer: Offer, _fit: Fit | Unfit, _facts: Facts) -> Exclusion | None:
-    if wishes.models and offer.name not in wishes.models:
-        return _exclusion(offer, Reason.NOT_ALLOWED, "models", "the request names other models")
-    if wishes.allowed is not None and offer.name not in wishes.allowed:
-        return _exclusion(offer, Reason.NOT_ALLOWED, "models", "your team may not use it")
+class Case(Struct, frozen=True, gc=False):
+    """One offer for one edit, as every filter gets it. `floor` is the lowest tier that the policy permits."""
+
+    wishes: Wishes
+    offer: Offer
+    name: str
+    fit: Fit | Unfit
+    facts: Facts
+    known: OfferFacts
+    floor: Tier
+
+
+Filter = Callable[[Case], Exclusion | None]
+
+
+def allowed(case: Case) -> Exclusion | None:
+    if case.wishes.models and case.name not in case.wishes.models:
+        return _exclusion(case, Reason.NOT_ALLOWED, "models", "the request names other models")
+    if case.wishes.allowed is not None and case.name not in case.wishes.allowed:
+        return _exclusion(case, Reason.NOT_ALLOWED, "models", "your team may not use it")
     return None
 
 
-def enabled(_wishes: Wishes, offer: Offer, _fit: Fit | Unfit, facts: Facts) -> Exclusion | None:
-    why = facts.about(offer).disabled
-    return None if why is None else _exclusion(offer, Reason.DISABLED, None, why)
+def enabled(case: Case) -> Exclusion | None:
+    why = case.known.disabled
+    return None if why is None else _exclusion(case, Reason.DISABLED, None, why)
 
 
-def capable(_wishes: Wishes, offer: Offer, fit: Fit | Unfit, _facts: Facts) -> Exclusion | None:
-    return _exclusion(offer, Reason.INCAPABLE, fit.field, fit.why) if isinstance(fit, Unfit) else None
+def capable(case: Case) -> Exclusion | None:
+    fit = case.fit
+    return _exclusion(case, Reason.INCAPABLE, fit.field, fit.why) if isinstance(fit, Unfit) else None
 
 
-def within_tier(wishes: Wishes, offer: Offer, _fit: Fit | Unfit, _facts: Facts) -> Exclusion | None:
-    """A tier is a floor: above it is the price cap's business."""
-    if offer.tier.rank >= wishes.tier.rank:
+def within_tier(case: Case) -> Exclusion | None:
+    """A tier is a floor, lowered only by the policy: above it is the price cap's business."""
+    tier = case.offer.tier
+    if RANK[tier] >= RANK[case.floor]:
         return None
-    detail = f"is of tier {offer.tier}; ask for tier {offer.tier} to accept it"
-    return _exclusion(offer, Reason.BELOW_TIER, "tier", detail)
+    return _exclusion(case, Reason.BELOW_TIER, "tier", f"is of tier {tier}; ask for tier {tier} to accept it")
 
 
-def within_cost(wishes: Wishes, offer: Offer, fit: Fit | Unfit, facts: Facts) -> Exclusion | None:
-    if wishes.max_cost_micro is None or isinstance(fit, Unfit):
+def within_cost(case: Case) -> Exclusion | None:
+    most = case.wishes.max_cost_micro
+    if most is None or isinstance(case.fit, Unfit):
         return None
-    price = price_micro(offer, fit.sent, facts.day)
-    if price <= wishes.max_cost_micro:
+    price = priced(case.offer, case.fit, case.facts.day)
+    if price <= most:
         return None
-    detail = f"costs {_usd(price)} for {fit.sent.n} picture(s), more than {_usd(wishes.max_cost_micro)}"
-    return _exclusion(offer, Reason.OVER_COST, "max_cost_usd", detail)
+    detail = f"costs {usd(price)} for {case.fit.sent.n} picture(s), more than {usd(most)}"
+    return _exclusion(case, Reason.OVER_COST, "max_cost_usd", detail)
 
 
-def within_deadline(wishes: Wishes, offer: Offer, _fit: Fit | Unfit, facts: Facts) -> Exclusion | None:
-    usual, left = facts.usual_s(offer), wishes.deadline_s - facts.elapsed_s
+def within_deadline(case: Case) -> Exclusion | None:
+    usual = case.offer.usual_s if case.known.usual_s is None else case.known.usual_s
+    left = case.wishes.deadline_s - case.facts.elapsed_s
     if usual <= left:
         return None
     detail = f"usually takes {usual:.1f} s, and {max(left, 0.0):.1f} s are left"
-    return _exclusion(offer, Reason.TOO_SLOW, "deadline_s", detail)
+    return _exclusion(case, Reason.TOO_SLOW, "deadline_s", detail)
 
 
-def healthy(_wishes: Wishes, offer: Offer, _fit: Fit | Unfit, facts: Facts) -> Exclusion | None:
-    """The only filter that a plan waives, for one offer, where nothing else is left to wait at."""
-    if facts.about(offer).healthy:
+def healthy(case: Case) -> Exclusion | None:
+    """The only filter that a plan waives, for all that are sick, where nothing else is left."""
+    if case.known.healthy:
         return None
-    return _exclusion(offer, Reason.UNHEALTHY, None, "is failing at the moment; it comes back by itself")
+    return _exclusion(case, Reason.UNHEALTHY, None, SICK_WORDS[case.known.circuit])
 
 
 FILTERS: tuple[Filter, ...] = (allowed, enabled, capable, within_tier, within_cost, within_deadline, healthy)
 
 
-def excluded(wishes: Wishes, offer: Offer, fit: Fit | Unfit, facts: Facts) -> Exclusion | None:
+def excluded(case: Case) -> Exclusion | None:
     """The first objection of the pipeline."""
     for exclude in FILTERS:
-        if exclusion := exclude(wishes, offer, fit, facts):
+        if (exclusion := exclude(case)) is not None:
             return exclusion
     return None
 
 
-def _exclusion(offer: Offer, reason: Reason, field: str | None, detail: str) -> Exclusion:
-    return Exclusion(offer=offer.name, reason=reason, field=field, detail=detail)
-
-
-def _usd(micro: int) -> str:
+def usd(micro: int) -> str:
     return f"${micro // 1_000_000}.{micro % 1_000_000:06d}"
+
+
+def _exclusion(case: Case, reason: Reason, field: str | None, detail: str) -> Exclusion:
+    return Exclusion(offer=case.name, reason=reason, field=field, detail=detail)

@@ -6,42 +6,30 @@ Planning is filters, then sort keys. Quoting and running use the same function. 
 from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from adapters.contract import Edit, Offer, Tier
-from adapters.fit import Fit, fit
+from adapters.fit import Fit
 from policies.candidates import Candidate, Exclusion
-from policies.facts import Facts
-from policies.filters import excluded
-from policies.orders import ORDERS, in_order
-from policies.price import price_micro
+from policies.facts import NOTHING_KNOWN, Facts, p95_s
+from policies.filters import RANK, Case, excluded
+from policies.fits import fitted, outline, priced
+from policies.orders import Ranking, in_order, ranking, seed_of
+from policies.policy import Policy, resolve
 from policies.reasons import Reason
 from policies.wishes import Wishes
 
 
-class Policy(Struct, frozen=True, kw_only=True):
-    """A named way to choose. `tier` is the floor where a request names none; `order` are names of `orders.ORDERS`.
-
-    Raises `ValueError` for an unknown name in `order`: a plan made later never meets one.
-    """
-
-    name: str
-    tier: Tier
-    offers: tuple[str, ...]
-    order: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        for key in self.order:
-            if key not in ORDERS:
-                raise ValueError(f"no order is named {key!r}; use any of {', '.join(ORDERS)}, or leave order out")
-
-
 class Plan(Struct, frozen=True, kw_only=True):
-    """`candidates` in the order of trying; failover is the rest of the list."""
+    """`candidates` in the order of trying; failover is the rest of the list. `order` are the keys that made it, and
+    `left_s` the time that they went by, kept so that a plan explains itself."""
 
     policy: str
     tier: Tier
     candidates: tuple[Candidate, ...]
     exclusions: tuple[Exclusion, ...] = ()
+    order: tuple[str, ...] = ()
+    left_s: float | None = None
 
     def candidate(self, offer: str) -> Candidate:
         """The candidate of this name. Raises `KeyError` for an offer that the plan does not hold."""
@@ -55,18 +43,25 @@ def plan(edit: Edit, wishes: Wishes, policy: Policy, offers: Mapping[str, Offer]
     """Every known offer that the request or the policy names, exactly once: as a candidate or as an exclusion.
 
     `offers` is all that can be bought here, by name; a name that is not in it is the caller's mistake to report
-    (`unknown_offers`). Raises `MissingPrice` for an offer that `price.require_price` would have refused.
+    (`unknown_offers`). The policy's rules are resolved here. Raises `MissingPrice` for an offer that
+    `price.require_price` would have refused.
     """
-    named = dict.fromkeys((*wishes.models, *policy.offers))
-    judged = [_judge(edit, wishes, offers[name], facts) for name in named if name in offers]
+    policy = resolve(policy, facts)
+    judged = _judged(edit, wishes, policy, offers, facts)
     if not any(exclusion is None for _, exclusion in judged):
-        judged = _spare_one(judged, policy, facts)
+        judged = _waiting_places(judged)
+    left_s = wishes.deadline_s - facts.elapsed_s
     passed = [candidate for candidate, exclusion in judged if candidate and not exclusion]
+    ordered = in_order(passed, policy.order, facts, _ranking(passed, wishes, policy, facts, left_s))
+    if ordered and ordered[0].spared:
+        ordered = tuple(sorted(ordered, key=lambda one: facts.offers[one.offer].sick_s))  # the least sick first
     return Plan(
         policy=policy.name,
         tier=wishes.tier,
-        candidates=in_order(passed, policy.order, facts),
+        candidates=ordered,
         exclusions=tuple(exclusion for _, exclusion in judged if exclusion),
+        order=policy.order,
+        left_s=left_s,
     )
 
 
@@ -84,30 +79,55 @@ Judged = tuple[Candidate | None, Exclusion | None]
 """An offer as a candidate (None where it cannot do the edit) and what speaks against it (None where nothing does)."""
 
 
-def _judge(edit: Edit, wishes: Wishes, offer: Offer, facts: Facts) -> Judged:
-    fitted = fit(edit, offer)
-    exclusion = excluded(wishes, offer, fitted, facts)
-    if not isinstance(fitted, Fit) or (exclusion and exclusion.reason is not Reason.UNHEALTHY):
+def _judged(edit: Edit, wishes: Wishes, policy: Policy, offers: Mapping[str, Offer], facts: Facts) -> list[Judged]:
+    named = dict.fromkeys((*wishes.models, *policy.offers))
+    outlined, floor = outline(edit), _floor(wishes.tier, policy.degrade_to)
+    judged: list[Judged] = []
+    for name in named:
+        if offer := offers.get(name):
+            fit, known = fitted(edit, outlined, offer), facts.offers.get(name, NOTHING_KNOWN)
+            judged.append(_judge(Case(wishes, offer, name, fit, facts, known, floor)))
+    return judged
+
+
+def _floor(asked: Tier, degrade_to: Tier | None) -> Tier:
+    return asked if degrade_to is None or RANK[degrade_to] > RANK[asked] else degrade_to
+
+
+def _judge(case: Case) -> Judged:
+    exclusion = excluded(case)
+    if not isinstance(case.fit, Fit) or (exclusion and exclusion.reason is not Reason.UNHEALTHY):
         return None, exclusion
-    return _candidate(offer, fitted, facts), exclusion
+    return _candidate(case, case.fit), exclusion
 
 
-def _candidate(offer: Offer, fitted: Fit, facts: Facts) -> Candidate:
+def _candidate(case: Case, fit: Fit) -> Candidate:
+    offer, known = case.offer, case.known
     return Candidate(
-        offer=offer.name,
+        offer=case.name,
         tier=offer.tier,
-        price_micro=price_micro(offer, fitted.sent, facts.day),
-        expected_s=facts.usual_s(offer),
-        adjustments=fitted.adjustments,
+        price_micro=priced(offer, fit, case.facts.day),
+        expected_s=offer.usual_s if known.usual_s is None else known.usual_s,
+        adjustments=fit.adjustments,
         billed=offer.billed,
+        p95_s=p95_s(offer, known),
+        queue_s=known.queue_s,
+        success=known.success,
+        throttled=known.throttled,
+        drift=known.drift,
+        load=known.in_use / known.limit if known.limit else 0.0,
+        degraded=RANK[offer.tier] < RANK[case.wishes.tier],
     )
 
 
-def _spare_one(judged: list[Judged], policy: Policy, facts: Facts) -> list[Judged]:
-    """With nothing left but the sick, the one that would come first stays, as a place to wait.
+def _ranking(passed: list[Candidate], wishes: Wishes, policy: Policy, facts: Facts, left_s: float) -> Ranking:
+    value = wishes.metadata.get(policy.sticky) if policy.sticky else None
+    return ranking(passed, left_s, policy.shares, facts.seed, None if value is None else seed_of(value))
 
-    Every sick offer is as sick as the next until facts can tell them apart; then the least sick is spared.
+
+def _waiting_places(judged: list[Judged]) -> list[Judged]:
+    """With nothing left but the sick, all of them stay, as places to wait: an edit goes to the one that recovers first.
+
+    The road not taken, sparing the least sick alone: edits that wait there do not see that another has come back.
     """
-    sick = [candidate for candidate, exclusion in judged if candidate and exclusion]
-    spared = next(iter(in_order(sick, policy.order, facts)), None)
-    return [(candidate, None if candidate and candidate == spared else exclusion) for candidate, exclusion in judged]
+    return [(replace(one, spared=True), None) if one and exclusion else (one, exclusion) for one, exclusion in judged]

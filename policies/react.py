@@ -101,9 +101,17 @@ class GiveUp(Struct, frozen=True, kw_only=True):
 Decision = TryOffer | Resolve | Refuse | GiveUp
 
 
-def decide(failed: Failed, history: tuple[Tried, ...], plan: Plan, remaining_s: float, chance: float) -> Decision:
+def decide(
+    failed: Failed,
+    history: tuple[Tried, ...],
+    plan: Plan,
+    remaining_s: float,
+    chance: float,
+    spent: frozenset[str] = frozenset(),
+) -> Decision:
     """What follows `failed`. `history` is every attempt of the edit in order, the one that just failed last; `chance`
-    is in [0, 1)."""
+    is in [0, 1). `spent`: providers whose retry budget is used up (`throttle.may_repeat`): they get no second attempt
+    of this edit, and nothing waits for them."""
     offer = history[-1].offer
     billed = _is_billed(offer, plan)
     judged = verdict(failed.kind, billed)
@@ -114,7 +122,7 @@ def decide(failed: Failed, history: tuple[Tried, ...], plan: Plan, remaining_s: 
     if judged.action is Action.RESOLVE or (billed and _unproven(failed)):
         return Resolve()
     latest = Tried(offer=offer, kind=failed.kind, not_before_s=failed.retry_after or 0.0)
-    return _another(_Situation((*history[:-1], latest), plan, remaining_s, chance), judged, failed)
+    return _another(_Situation((*history[:-1], latest), plan, remaining_s, chance, spent), judged, failed)
 
 
 def backoff_s(failures: int, chance: float) -> float:
@@ -143,6 +151,7 @@ class _Situation(Struct, frozen=True):
     plan: Plan
     remaining_s: float
     chance: float
+    spent: frozenset[str]
 
     def open(self) -> list[Candidate]:
         """Candidates that may still get an attempt, time aside."""
@@ -152,6 +161,8 @@ class _Situation(Struct, frozen=True):
         attempts = [tried for tried in self.history if tried.offer == candidate.offer]
         if candidate.provider in self._left_accounts() or len(attempts) >= ATTEMPTS_PER_OFFER:
             return False
+        if candidate.provider in self.spent and any(tried.provider == candidate.provider for tried in self.history):
+            return False
         return all(verdict(tried.kind, candidate.billed).repeatable for tried in attempts)
 
     def _left_accounts(self) -> set[str]:
@@ -159,6 +170,11 @@ class _Situation(Struct, frozen=True):
 
     def is_new(self, candidate: Candidate) -> bool:
         return all(tried.offer != candidate.offer for tried in self.history)
+
+    def is_pressed(self, candidate: Candidate) -> bool:
+        """Its account has turned this edit away for our own pressure: its other offers share that limit."""
+        limited = (tried.provider for tried in self.history if tried.kind is FailureKind.RATE_LIMITED)
+        return candidate.provider in limited
 
     def wait_s(self, candidate: Candidate) -> float:
         """Nothing for an offer that has not failed yet; else the backoff, or longer where the provider asked for it."""
@@ -181,7 +197,7 @@ def _another(situation: _Situation, judged: Verdict, failed: Failed) -> Decision
     open_ = situation.open()
     skipped = tuple(candidate.offer for candidate in open_ if not situation.in_time(candidate))
     ready = [candidate for candidate in open_ if candidate.offer not in skipped]
-    fresh = [candidate for candidate in ready if situation.is_new(candidate)]
+    fresh = sorted((candidate for candidate in ready if situation.is_new(candidate)), key=situation.is_pressed)
     same = [candidate for candidate in ready if candidate.offer == situation.history[-1].offer]
     waits = judged.action is Action.AGAIN and _waiting_is_safe(situation, same, fresh)
     chosen = same if waits else fresh or ready

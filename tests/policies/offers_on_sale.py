@@ -6,8 +6,11 @@ from typing import Any
 from hypothesis import strategies as st
 
 from adapters.contract import Abilities, Edit, ImageFormat, Offer, Picture, Price, Range, Tier
+from policies.circuit import State
+from policies.conditions import When
 from policies.facts import Facts, OfferFacts
-from policies.plans import Policy
+from policies.orders import ORDERS
+from policies.policy import Policy, Rule
 from policies.wishes import Wishes
 
 DAY = date(2026, 11, 20)
@@ -51,10 +54,28 @@ offer_facts = st.builds(
     usual_s=st.none() | seconds,
     healthy=st.booleans(),
     disabled=st.sampled_from([None, None, None, "drained by an operator"]),
+    p95_s=st.none() | seconds,
+    success=st.floats(0, 1),
+    throttled=st.floats(0, 1),
+    drift=st.floats(0.25, 4),
+    circuit=st.sampled_from(State),
+    sick_s=st.floats(0, 300),
+    in_use=st.integers(0, 10),
+    limit=st.none() | st.integers(1, 8),
+    queue_s=st.floats(0, 60),
 )
+seeds = st.integers(-(2**63), 2**64)
 facts = st.builds(
-    Facts, day=st.just(DAY), elapsed_s=seconds, offers=st.dictionaries(st.sampled_from(sorted(SHOP)), offer_facts)
+    Facts,
+    day=st.just(DAY),
+    elapsed_s=seconds,
+    offers=st.dictionaries(st.sampled_from(sorted(SHOP)), offer_facts),
+    minute=st.none() | st.integers(0, 1439),
+    budget_left=st.none() | st.floats(0, 1),
+    seed=st.none() | seeds,
 )
+orders = st.lists(st.sampled_from(sorted(ORDERS)), max_size=2).map(tuple)
+shares = st.dictionaries(st.sampled_from(sorted(SHOP)), st.floats(0, 10))
 wishes = st.builds(
     Wishes,
     tier=st.sampled_from(Tier),
@@ -62,12 +83,31 @@ wishes = st.builds(
     deadline_s=seconds,
     models=names,
     allowed=st.none() | names,
+    metadata=st.sampled_from([{}, {"user": "ann"}, {"user": "bob"}]),
 )
 policies = st.builds(
     Policy,
     name=st.just("any"),
     tier=st.sampled_from(Tier),
     offers=names,
-    order=st.lists(st.sampled_from(["cheapest", "fastest"]), max_size=2).map(tuple),
+    order=orders,
+    shares=shares,
+    sticky=st.sampled_from([None, "user"]),
+)
+rules = st.builds(
+    Rule,
+    when=st.builds(When, utc=st.sampled_from([None, "20:00-06:00"]), budget_left_below=st.sampled_from([None, 0.5])),
+    offers=st.none() | names,
+    order=st.none() | orders,
+    degrade_to=st.none() | st.sampled_from(Tier),
+)
+ruled_policies = st.builds(
+    Policy,
+    name=st.just("ruled"),
+    tier=st.sampled_from(Tier),
+    offers=names,
+    order=orders,
+    rules=st.lists(rules, max_size=3).map(tuple),
+    degrade_to=st.none() | st.sampled_from(Tier),
 )
 edits = st.builds(edit, n=st.integers(1, 3), steps=st.none() | st.integers(1, 100), strict=st.booleans())

@@ -1,12 +1,34 @@
 import pytest
 from hypothesis import given
-from offers_on_sale import DAY, DEV, FLOW_MAX, FLOW_PRO, MAX, PREVIEW, PRO, SHOP, edit, edits, facts, policies, wishes
+from hypothesis import strategies as st
+from msgspec import structs
+from offers_on_sale import (
+    DAY,
+    DEV,
+    FLOW_MAX,
+    FLOW_PRO,
+    MAX,
+    PREVIEW,
+    PRO,
+    SHOP,
+    edit,
+    edits,
+    facts,
+    policies,
+    ruled_policies,
+    wishes,
+)
 
 from adapters.contract import AutoSize, ModelSize, Pixels, Tier
+from adapters.fit import fit
 from policies.candidates import Candidate
+from policies.circuit import State
+from policies.conditions import When
 from policies.facts import Facts, OfferFacts
+from policies.fits import fitted, outline
 from policies.orders import ORDERS, in_order
 from policies.plans import Plan, Policy, plan, unknown_offers, worst_case_micro
+from policies.policy import Rule, resolve
 from policies.reasons import Reason
 from policies.wishes import Wishes
 
@@ -105,12 +127,56 @@ def test_permission_speaks_before_ability():
     assert reasons(made)[PRO.name] is Reason.NOT_ALLOWED
 
 
-def test_the_last_offer_is_kept_though_it_is_sick():
+def test_where_all_are_sick_all_are_places_to_wait_the_least_sick_first():
+    sick, sicker = OfferFacts(healthy=False, sick_s=10), OfferFacts(healthy=False, sick_s=20)
+    made = planned(now=about(pro=sicker, max=sick, flow_pro=sicker, flow_max=sick))
+    assert candidates(made) == [MAX.name, FLOW_MAX.name, PRO.name, FLOW_PRO.name]
+    assert all(candidate.spared for candidate in made.candidates)
+    one_left = planned(now=about(pro=sick, max=sick, flow_pro=sick))
+    assert candidates(one_left) == [FLOW_MAX.name]
+    assert not one_left.candidates[0].spared
+    assert set(reasons(one_left).values()) == {Reason.UNHEALTHY}
+
+
+@pytest.mark.parametrize("state", State)
+def test_a_sick_offer_says_what_cures_it(state):
+    made = planned(now=about(pro=OfferFacts(healthy=False, circuit=state)))
+    said = {exclusion.offer: exclusion.detail for exclusion in made.exclusions}[PRO.name]
+    assert ("operator" in said) == (state in (State.NO_CREDENTIAL, State.NO_CREDIT))
+
+
+LENIENT = Policy(
+    name="lenient",
+    tier=Tier.STANDARD,
+    offers=(DEV.name, PRO.name, MAX.name, PREVIEW.name),
+    order=("cheapest",),
+    degrade_to=Tier.DRAFT,
+)
+
+
+def test_a_policy_may_degrade_as_a_last_resort_and_the_plan_says_so():
+    made = planned(policy=LENIENT)
+    assert [(one.offer, one.degraded) for one in made.candidates] == [
+        (PRO.name, False),
+        (MAX.name, False),
+        (DEV.name, True),
+    ]
+    assert reasons(made) == {PREVIEW.name: Reason.BELOW_TIER}
     sick = OfferFacts(healthy=False)
-    made = planned(now=about(pro=sick, max=sick, flow_pro=sick, flow_max=sick))
-    assert candidates(made) == [PRO.name]  # what the order puts first
-    assert set(reasons(made).values()) == {Reason.UNHEALTHY}
-    assert candidates(planned(now=about(pro=sick, max=sick, flow_pro=sick))) == [FLOW_MAX.name]
+    assert candidates(planned(policy=LENIENT, now=about(pro=sick, max=sick))) == [DEV.name]
+
+
+def test_degrading_never_raises_the_floor():
+    made = planned(Wishes(tier=Tier.PREVIEW), policy=LENIENT)
+    assert candidates(made)[0] == PREVIEW.name
+    assert not any(candidate.degraded for candidate in made.candidates)
+
+
+def test_rules_are_resolved_by_the_plan():
+    night = Rule(when=When(utc="20:00-06:00"), offers=(MAX.name,))
+    policy = Policy(name="x", tier=Tier.STANDARD, offers=(PRO.name,), rules=(night,))
+    assert candidates(planned(policy=policy, now=Facts(day=DAY, minute=60))) == [MAX.name]
+    assert candidates(planned(policy=policy, now=Facts(day=DAY, minute=700))) == [PRO.name]
 
 
 def test_a_sick_offer_is_not_spared_from_anything_else():
@@ -191,3 +257,44 @@ def test_only_the_sick_are_left_out_for_health_and_never_all_of_them(asked, wish
         if exclusion.reason is Reason.UNHEALTHY:
             assert not now.about(SHOP[exclusion.offer]).healthy
             assert made.candidates
+
+
+@given(edits, wishes, ruled_policies, facts)
+def test_a_floor_is_lowered_only_as_far_as_the_policy_says_and_marked(asked, wish, policy, now):
+    now_policy, made = resolve(policy, now), plan(asked, wish, policy, SHOP, now)
+    lowest = min(wish.tier.rank, (now_policy.degrade_to or wish.tier).rank)
+    for candidate in made.candidates:
+        assert candidate.tier.rank >= lowest
+        assert candidate.degraded == (candidate.tier.rank < wish.tier.rank)
+        assert wish.max_cost_micro is None or candidate.price_micro <= wish.max_cost_micro
+        assert candidate.offer in (wish.models or now_policy.offers)
+    listed = candidates(made) + [exclusion.offer for exclusion in made.exclusions]
+    assert sorted(listed) == sorted(set(wish.models) | set(now_policy.offers))
+
+
+@given(edits, wishes, ruled_policies, facts)
+def test_health_never_empties_a_plan(asked, wish, policy, now):
+    well = {name: structs.replace(known, healthy=True) for name, known in now.offers.items()}
+    made = plan(asked, wish, policy, SHOP, now)
+    could = plan(asked, wish, policy, SHOP, structs.replace(now, offers=well))
+    assert bool(made.candidates) == bool(could.candidates)
+    assert set(candidates(made)) <= set(candidates(could))
+
+
+@given(edits, wishes, ruled_policies, facts)
+def test_the_same_facts_and_seed_give_the_same_plan(asked, wish, policy, now):
+    assert plan(asked, wish, policy, SHOP, now) == plan(asked, wish, policy, dict(reversed(SHOP.items())), now)
+
+
+@given(edits, st.sampled_from(sorted(SHOP)))
+def test_what_is_remembered_of_a_fit_is_the_fit(asked, name):
+    assert fitted(asked, outline(asked), SHOP[name]) == fit(asked, SHOP[name])
+
+
+def test_nothing_is_remembered_of_what_an_edit_says_or_shows():
+    asked = edit(prompt="a secret", negative_prompt="another")
+    outlined = outline(asked)
+    assert outlined is not None
+    assert "secret" not in repr(outlined)
+    assert "another" not in repr(outlined)
+    assert asked.images[0].digest not in repr(outlined)

@@ -161,6 +161,23 @@ def test_what_cannot_finish_in_time_is_skipped_by_name():
     assert after(busy, plan=plan, remaining_s=9) == GiveUp(kind=FailureKind.BUSY, skipped=("a/pro", "b/slow", "b/pro"))
 
 
+def test_a_provider_whose_retry_budget_is_used_up_gets_no_second_attempt_of_an_edit():
+    spent = frozenset({"a"})
+    for kind in (FailureKind.BUSY, FailureKind.RATE_LIMITED):
+        history = (Tried(offer="a/pro", kind=kind),)
+        failed = failure(kind, retry_after=5)
+        assert decide(failed, history, planned(A, A2, B), 100, 0.5, spent) == TryOffer(offer="b/pro")
+        assert decide(failed, history, planned(A, A2), 100, 0.5, spent) == GiveUp(kind=kind)
+    failed_over = (Tried(offer="b/pro", kind=FailureKind.BUSY),)
+    assert decide(failure(FailureKind.BUSY), failed_over, TWO, 100, 0.5, spent) == TryOffer(offer="a/pro")
+
+
+def test_after_a_rate_limit_other_accounts_come_before_the_same_ones_other_offers():
+    limited = ("a/pro", FailureKind.RATE_LIMITED)
+    assert after(limited, plan=planned(A, A2, B)) == TryOffer(offer="b/pro")
+    assert after(limited, ("b/pro", FailureKind.BUSY), plan=planned(A, A2, B)) == TryOffer(offer="a/max")
+
+
 def test_a_lost_answer_where_nobody_bills_is_a_failure():
     lost = ("local/dev", FailureKind.LOST)
     for fate in Fate:

@@ -1,0 +1,1 @@
+"""The laboratory: the real policies against a simulated market, beside what people use today."""

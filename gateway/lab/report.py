@@ -1,0 +1,129 @@
+"""The tables for a terminal, for the docs, and as one picture."""
+
+from collections.abc import Iterator, Sequence
+from html import escape
+
+from rich.table import Table as Grid
+
+from gateway.lab.tables import Row, Table
+
+HEADINGS = ("strategy", "delivered", "in time", "$ each", "to oracle", "waste $/1000", "p50 s", "p95 s", "sick")
+NOTES = (
+    "*delivered*: of the edits that were not refused for their content; *in time*: within the deadline. *$ each*: all "
+    "that was charged per delivered edit; *to oracle*: relative to a clairvoyant buyer. *waste*: what was charged "
+    "beyond one price per delivered edit. *sick*: submits sent to a sick provider per edit that arrived meanwhile."
+)
+COLOURS = ("#1b6e53", "#888888", "#d97b29", "#3b6fb6", "#a14ca0", "#b23a48", "#6b8e23", "#20808d")
+
+
+def cells(table: Table, row: Row) -> tuple[str, ...]:
+    return (
+        row.strategy,
+        f"{row.delivered:.2%}",
+        f"{row.in_time:.2%}",
+        f"{row.usd_each:.5f}",
+        f"{table.dearer(row):+.1%}",
+        f"{row.waste_usd:.2f}",
+        f"{row.p50_s:.1f}",
+        f"{row.p95_s:.1f}",
+        "" if row.sick is None else f"{row.sick:.2f}×",
+    )
+
+
+def grid(table: Table) -> Grid:
+    """For a terminal."""
+    made = Grid(title=f"{table.scenario.name}: {table.scenario.about}", title_justify="left")
+    for place, heading in enumerate(HEADINGS):
+        made.add_column(heading, justify="right" if place else "left")
+    for row in table.rows:
+        made.add_row(*cells(table, row))
+    return made
+
+
+def markdown(tables: Sequence[Table], command: str) -> str:
+    """For the docs, with the command that makes it and what was promised."""
+    lines = [f"Made by `{command}`.", "", NOTES, ""]
+    for table in tables:
+        lines += [f"### {table.scenario.name}: {table.scenario.about}", "", _line(HEADINGS)]
+        lines += [
+            _line(["---", *["---:"] * (len(HEADINGS) - 1)]),
+            *(_line(cells(table, row)) for row in table.rows),
+            "",
+        ]
+    lines += ["### What was promised", "", *(f"- {verdict}" for verdict in verdicts(tables)), ""]
+    return "\n".join(lines)
+
+
+def verdicts(tables: Sequence[Table], policy: str = "balanced") -> Iterator[str]:
+    """Each promise of a policy per scenario, kept or not, in words."""
+    for table in tables:
+        row = table.row(policy)
+        rivals = [other for other in table.rows if other.strategy not in (policy, "oracle")]
+        best = max(rivals, key=lambda one: one.delivered)
+        most = 0.10 if table.scenario.faults else 0.03
+        said = (
+            (f"delivers {row.delivered:.2%}, the best baseline {best.delivered:.2%}", row.delivered >= best.delivered),
+            (f"costs {table.dearer(row):+.1%} to the oracle, at most +{most:.0%}", table.dearer(row) <= most),
+            (f"sends a sick provider {row.sick or 0:.2f}×, at most 1.20×", (row.sick or 0.0) <= 1.2),
+        )
+        words = "; ".join(f"{text} ({'kept' if kept else 'NOT KEPT'})" for text, kept in said)
+        yield f"{table.scenario.name}: {policy} {words}"
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+# --- the picture ----------------------------------------------------------------------------------------------------
+
+LEFT, WIDTH, STEP, TOP = 110, 300, 34, 60
+FONT = 'font-family="sans-serif" font-size="11"'
+
+
+def svg(tables: Sequence[Table]) -> str:
+    """Two panels of dots, a line for each scenario: what was not delivered, and the price to the oracle."""
+    height = TOP + STEP * len(tables) + 30
+    names = [row.strategy for row in tables[0].rows]
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {LEFT + 2 * WIDTH + 80} {height}" {FONT}>',
+        '<rect width="100%" height="100%" fill="white"/>',
+        *_legend(names),
+        *_panel(LEFT, "not delivered", [[1 - row.delivered for row in table.rows] for table in tables]),
+        *_panel(
+            LEFT + WIDTH + 50,
+            "price of a delivered edit, to the oracle",
+            [[max(0.0, table.dearer(row)) for row in table.rows] for table in tables],
+        ),
+        *(
+            f'<text x="8" y="{_y(place) + 4}">{escape(table.scenario.name)}</text>'
+            for place, table in enumerate(tables)
+        ),
+        "</svg>",
+    ]
+    return "\n".join(parts) + "\n"
+
+
+def _y(place: int) -> int:
+    return TOP + STEP * place + STEP // 2
+
+
+def _colour(place: int) -> str:
+    return COLOURS[place % len(COLOURS)]
+
+
+def _legend(names: Sequence[str]) -> Iterator[str]:
+    for place, name in enumerate(names):
+        x = LEFT + place * 110
+        yield f'<circle cx="{x}" cy="14" r="5" fill="{_colour(place)}"/>'
+        yield f'<text x="{x + 9}" y="18">{escape(name)}</text>'
+
+
+def _panel(left: int, title: str, values: list[list[float]]) -> Iterator[str]:
+    """Dots on a square-root scale, which shows small differences beside large ones."""
+    most = max(0.01, max(max(row) for row in values))
+    yield f'<text x="{left}" y="{TOP - 20}" font-weight="bold">{title} (0 to {most:.0%}, square-root scale)</text>'
+    for line, row in enumerate(values):
+        yield f'<line x1="{left}" x2="{left + WIDTH}" y1="{_y(line)}" y2="{_y(line)}" stroke="#dddddd"/>'
+        for place, value in enumerate(row):
+            x, y = left + WIDTH * (value / most) ** 0.5, _y(line) + 3 * (place - len(row) / 2)
+            yield f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="{_colour(place)}" fill-opacity="0.8"/>'
