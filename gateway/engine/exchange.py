@@ -4,11 +4,13 @@ decides: only a submit can be lost, and a poll that failed is no verdict on the 
 from adapters.contract import Attempt, Failed, FailureKind, Fate, HttpCall, Outcome, Step, Unclear
 from gateway.egress import EgressError, NotSent
 from gateway.engine.wire import Wire
+from gateway.results import MissingPicture
 from gateway.settings import Provider
 
 _NOT_SENT = Failed(kind=FailureKind.NOT_SENT, fate=Fate.NOT_RUN, message="the provider could not be reached")
 _LOST = Failed(kind=FailureKind.LOST, fate=Fate.MAY_HAVE_RUN, message="the answer to the submit was lost")
 _UPLOAD = Failed(kind=FailureKind.BUSY, fate=Fate.NOT_RUN, message="the provider did not take the picture")
+_GONE = Failed(kind=FailureKind.INVALID, fate=Fate.NOT_RUN, message="an input picture is not in the store any more")
 _UNCLEAR = Unclear(message="the call gave no answer")
 
 # step -> what it means that the call was never sent, and that it may have been.
@@ -36,6 +38,8 @@ async def exchange(
     """Sends `call` and reads its answer. Raises `StampExpired` alone."""
     try:
         reply = await wire.send(provider, team, attempt.edit, call, stamped_s=stamped_s, timeout_s=timeout_s)
+    except MissingPicture:
+        return _GONE if call.step in (Step.SUBMIT, Step.UPLOAD) else _UNCLEAR
     except EgressError as error:
         not_sent, maybe_sent = BROKEN[call.step]
         return not_sent if isinstance(error, NotSent) else maybe_sent

@@ -149,3 +149,11 @@ async def test_an_answer_of_a_strange_status_is_no_picture(stage: Stage):
     stage.script.at(RUNWARE, say.acked, say.finished(), say.finished())
     stage.script.at(PICTURES, moved, picture)
     assert (await stage.replica().run(RUNWARE_PRO)).status is Status.SUCCEEDED
+
+
+async def test_an_edit_whose_input_is_gone_fails_and_buys_nothing(stage: Stage):
+    replica = stage.replica()
+    record = await replica.accept(RUNWARE_PRO)
+    await stage.shelf.delete(record.team, "inputs", record.edit.images[0].digest)
+    ended = await replica.ended(record)
+    assert (ended.status, ended.attempts[0].failure, bought(stage)) == (Status.FAILED, FailureKind.INVALID, 0)
