@@ -11,7 +11,7 @@ from litestar.exceptions import HTTPException
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin, YamlRenderPlugin
 
-from gateway.api import admin, edits, health, models, usage
+from gateway.api import admin, drain, edits, health, models, quotes, usage
 from gateway.api.admission import Admission
 from gateway.api.answers import Answers
 from gateway.api.auth import Gate
@@ -20,14 +20,20 @@ from gateway.api.documents import add_requests
 from gateway.api.links import Links
 from gateway.api.orders import Desk
 from gateway.api.problems import ProblemError, on_error, on_http_error, on_problem, on_store_unavailable
+from gateway.api.purse import Purse
 from gateway.books import drained, opened_book, refuse_a_lost_store
 from gateway.clock import Clock, SystemClock
 from gateway.egress import AsgiApp, Egress
 from gateway.engine.attempts import Runner
+from gateway.engine.charges import Charges
 from gateway.engine.delivery import Delivery
 from gateway.engine.engine import Engine
 from gateway.engine.handover import HandOver
+from gateway.engine.health import Health
+from gateway.engine.inquiry import Inquiry
 from gateway.engine.intake import Intake
+from gateway.engine.late import Resolver
+from gateway.engine.reconcile import Reconciler, lease_of
 from gateway.engine.route import Route
 from gateway.engine.timing import Timing
 from gateway.engine.wire import Wire
@@ -40,10 +46,12 @@ from gateway.pictures import Pictures, Pool
 from gateway.results import Results
 from gateway.secret import Secret, kept_secret
 from gateway.settings import Settings
+from gateway.state.budgets import Budgets
 from gateway.state.claims import Claims
 from gateway.state.connection import StoreUnavailable, connect
 from gateway.state.corrections import Corrections
 from gateway.state.edits import Edits
+from gateway.state.health import SharedHealth
 from gateway.state.rates import Rates
 
 PREVIEW = "embedded:preview"
@@ -52,11 +60,15 @@ HANDLERS = (
     edits.create_edit,
     edits.read_edit,
     edits.read_image,
+    quotes.create_quote,
     models.list_models,
     usage.read_usage,
     admin.list_unresolved,
     admin.resolve_attempt,
     admin.list_corrections,
+    drain.list_providers,
+    drain.drain_provider,
+    drain.restore_provider,
     health.healthz,
     health.readyz,
     health.metrics,
@@ -136,27 +148,40 @@ async def _open(settings: Settings, clock: Clock, timing: Timing, stack: AsyncEx
     runner = Runner(wire, kept, clock, metrics, timing)
     delivery = Delivery(wire, pictures, results, clock, timing)
     witness = Witness(metrics, settings.offers)
-    route = Route(settings, kept, runner, delivery, witness, clock, timing)
-    engine = Engine(settings, kept, route, HandOver(egress, results, clock), witness, metrics, clock, timing)
+    checkup = Health(settings, SharedHealth(store, replica), metrics, clock)
+    await checkup.start()
+    stack.push_async_callback(checkup.aclose)
+    route = Route(settings, kept, runner, delivery, checkup, witness, clock, timing)
+    handover = HandOver(egress, results, clock)
+    engine = Engine(settings, kept, route, handover, checkup, witness, metrics, clock, timing)
     await engine.start()
     stack.push_async_callback(engine.aclose)
+    corrections = Corrections(store, keep_ms=keep_ms, min_replicas=settings.state.min_replicas)
+    inquiry = Inquiry(wire)
+    resolver = Resolver(settings, corrections, inquiry, delivery, handover, witness, clock, timing)
+    charges = Charges(settings, book, kept, corrections, inquiry, witness, clock, timing)
+    lease = lease_of(store, replica, timing)
+    reconciler = Reconciler(lease, corrections, resolver, charges, metrics, clock, timing)
+    await stack.enter_async_context(reconciler.running())
 
     secrets = secrets_of(settings, clock)
     links = Links(secrets)
+    purse = Purse(settings, Budgets(store), clock)
     return Context(
         settings=settings,
         clock=clock,
         gate=Gate(settings, clock),
         admission=Admission(Claims(store), Rates(store), clock.random_bytes),
-        desk=Desk(settings, Intake(egress, pictures, results), secrets[-1]),
+        desk=Desk(settings, Intake(egress, pictures, results), secrets[-1], purse),
         engine=engine,
+        health=checkup,
         edits=kept,
         results=results,
         links=links,
         answers=Answers(settings.offers, links, results, settings.retention_s),
         metrics=metrics,
         book=book,
-        corrections=Corrections(store, keep_ms=keep_ms, min_replicas=settings.state.min_replicas),
+        corrections=corrections,
     )
 
 

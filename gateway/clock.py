@@ -44,6 +44,11 @@ def day_of(now_ms: int) -> date:
     return datetime.fromtimestamp(now_ms / 1000, UTC).date()
 
 
+def minute_of(now_ms: int) -> int:
+    """The minute of its UTC day, from 0."""
+    return now_ms // 60_000 % 1440
+
+
 def iso(now_ms: int) -> str:
     """RFC 3339 in UTC with milliseconds."""
     return datetime.fromtimestamp(now_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -4,10 +4,13 @@ Labels come from configuration and from enums of the code: never a key, a team, 
 Money is counted in integer micro-dollars and becomes a float of dollars only while it is scraped.
 """
 
+import contextlib
+import io
 import logging
 import sys
 from collections import Counter as Tally
 from collections.abc import Iterable
+from typing import TextIO, cast
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
@@ -93,8 +96,43 @@ class Metrics:
             ("offer",),
             registry=registry,
         )
+        self.circuit_state = Gauge(
+            "kontext_circuit_state",
+            "1 for the state that the circuit of an offer, or of a provider's account (by its name), is in.",
+            ("offer", "state"),
+            registry=registry,
+        )
+        self.circuit_transitions = Counter(
+            "kontext_circuit_transitions",
+            "Changes of a circuit's state that this replica saw.",
+            ("offer", "to"),
+            registry=registry,
+        )
+        self.provider_slots = Gauge(
+            "kontext_provider_slots", "Attempts that may be open at a provider.", ("provider",), registry=registry
+        )
+        self.provider_slots_in_use = Gauge(
+            "kontext_provider_slots_in_use",
+            "Attempts that are open at a provider, here and elsewhere.",
+            ("provider",),
+            registry=registry,
+        )
         self.cost = Money("kontext_cost_usd", "What providers charged.", ("offer", "tier", "cost_source"))
         self.wasted = Money("kontext_wasted_cost_usd", "What was charged without delivering.", ("offer", "reason"))
+        self.reconciliations = Counter(
+            "kontext_reconciliations",
+            "Attempts that were held against their provider's word, by what was found.",
+            ("provider", "result"),
+            registry=registry,
+        )
+        self.unresolved_attempts = Gauge(
+            "kontext_unresolved_attempts", "Attempts that wait for the truth or for an operator.", registry=registry
+        )
+        self.unresolved_usd = Gauge("kontext_unresolved_usd", "Money that is held for them.", registry=registry)
+        self.cost_drift = Money(
+            "kontext_cost_drift_usd", "How far settlements lay from their quotes, over or under.", ("offer", "sign")
+        )
+        registry.register(self.cost_drift)
         registry.register(self.cost)
         registry.register(self.wasted)
         Info("kontext_build", "The running version and configuration.", registry=registry).info(
@@ -120,6 +158,23 @@ def silence_logging() -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
 
 
+class Expendable(io.TextIOBase):
+    """A stream that must not stop the work it tells of: on a full disk or a closed pipe its lines are lost, not the
+    edit that somebody has paid for."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with contextlib.suppress(OSError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError):
+            self._stream.flush()
+
+
 def configure_logging(*, as_json: bool) -> None:
     """One line an event: JSON for machines, columns for a person's terminal."""
     renderer = structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer()
@@ -132,6 +187,6 @@ def configure_logging(*, as_json: bool) -> None:
             structlog.processors.format_exc_info if as_json else structlog.processors.StackInfoRenderer(),
             renderer,
         ],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", Expendable(sys.stderr))),
         cache_logger_on_first_use=True,
     )

@@ -1,4 +1,4 @@
-"""The configuration file's shape, section by section, with every default in sight. What it means is `settings.py`."""
+"""The configuration file's shape, section by section, every default in sight. What it means is `configuration/`."""
 
 from datetime import date
 from typing import Any, Literal
@@ -7,6 +7,7 @@ from msgspec import Struct, field
 
 from adapters.contract import Tier
 from gateway.catalogue import ModelOverlay
+from policies.conditions import When
 
 Scope = Literal["edit", "read", "admin"]
 ALL_SCOPES: tuple[Scope, ...] = ("edit", "read", "admin")
@@ -77,10 +78,32 @@ class ProviderSection(Section, frozen=True, kw_only=True):
     models: dict[str, ModelOverlay] = field(default_factory=dict[str, ModelOverlay])
 
 
+Order = Literal["balanced"] | tuple[str, ...]
+"""Names of orders (`policies/orders.py`), or the one that is shipped."""
+
+
+class RuleSection(Section, frozen=True, kw_only=True):
+    """What replaces the policy's own while `when` holds; the first rule that holds counts."""
+
+    when: When
+    offers: tuple[str, ...] | None = None
+    order: Order | None = None
+    tier: Tier | None = None
+    degrade_to: Tier | None = None
+    shares: dict[str, float] | None = None
+
+
 class PolicySection(Section, frozen=True, kw_only=True):
+    """`degrade_to`: the lowest tier that an edit gets, marked, where nothing at its floor is left. `shares` and
+    `sticky` (the metadata key whose values stay together) are for the order `weighted`."""
+
     offers: tuple[str, ...]
     tier: Tier = Tier.STANDARD
-    order: tuple[str, ...] = ()
+    order: Order = ()
+    rules: tuple[RuleSection, ...] = ()
+    degrade_to: Tier | None = None
+    shares: dict[str, float] = field(default_factory=dict[str, float])
+    sticky: str | None = None
 
 
 class KeySection(Section, frozen=True, kw_only=True):
@@ -94,7 +117,11 @@ class KeySection(Section, frozen=True, kw_only=True):
 
 
 class TeamSection(Section, frozen=True, kw_only=True):
+    """`offers`: those that the team may use, left out is all. `tier`: its floor where a request names none."""
+
     policy: str
+    offers: tuple[str, ...] | None = None
+    tier: Tier | None = None
     keys: tuple[str | KeySection, ...] = ()
     budget: BudgetSection = BudgetSection()
     on_unknown: Literal["hold", "accept_risk"] = "hold"

@@ -43,6 +43,16 @@ class UnresolvedAnswer(Struct, frozen=True, kw_only=True):
     message: str
 
 
+class VerdictAnswer(Struct, frozen=True, kw_only=True):
+    """What the verdict made of the attempt, and of its edit."""
+
+    edit: str
+    attempt: int
+    state: AttemptState
+    cost_usd: str | None
+    edit_status: Status
+
+
 class CorrectionAnswer(Struct, frozen=True, kw_only=True):
     id: str
     edit: str
@@ -75,7 +85,7 @@ def _unresolved(record: EditRecord, attempt: AttemptRecord) -> UnresolvedAnswer:
         team=record.team,
         offer=attempt.offer,
         held_usd=usd(attempt.price_micro),
-        posted_at=iso(attempt.first_posted_ms),
+        posted_at=iso(attempt.first_posted_ms or record.created_ms),  # a restored one's own time is lost
         message=attempt.message,
     )
 
@@ -83,20 +93,26 @@ def _unresolved(record: EditRecord, attempt: AttemptRecord) -> UnresolvedAnswer:
 @post("/admin/edits/{edit_id:str}/attempts/{number:int}/verdict", status_code=200, tags=["admin"])
 async def resolve_attempt(
     request: AnyRequest, context: Given, edit_id: FromPath[str], number: FromPath[int]
-) -> UnresolvedAnswer:
+) -> VerdictAnswer:
     """Settle or release an unresolved attempt. Body: `{"verdict": "settled", "cost_usd": "0.04", "note": "…"}`."""
     key = context.gate.caller(request, "admin")
     verdict = _verdict(await request.body())
     record, attempt = await _attempt(context, edit_id, number)
     ended = _ended(attempt, verdict)
-    note = f"{key.team}/{key.id}: {verdict.note}"
-    operation = f"{number}/{verdict.verdict}"
+    by = f"{key.team}/{key.id}"
+    # Each call is an act of its own: one that comes second, with whatever verdict, must learn that it came too late.
+    operation = f"{number}/{verdict.verdict}/{context.clock.random_bytes(4).hex()}"
     try:
-        await context.corrections.resolve(record, ended, _end(record), operation=operation, note=note)
+        record = await context.corrections.resolve(
+            record, ended, _end(record, ended), operation=operation, note=f"{by}: {verdict.note}"
+        )
     except IllegalMove as error:
         raise ProblemError("conflict", f"the attempt cannot be resolved now: {error}") from None
-    log.warning("attempt_resolved", edit=edit_id, attempt=number, verdict=verdict.verdict, by=f"{key.team}/{key.id}")
-    return _unresolved(record, ended)
+    log.warning(
+        "attempt_resolved", edit=edit_id, attempt=number, verdict=verdict.verdict, cost_micro=ended.cost_micro, by=by
+    )
+    cost = None if ended.cost_micro is None else usd(ended.cost_micro)
+    return VerdictAnswer(edit=edit_id, attempt=number, state=ended.state, cost_usd=cost, edit_status=record.status)
 
 
 def _verdict(body: bytes) -> Verdict:
@@ -131,10 +147,11 @@ def _ended(attempt: AttemptRecord, verdict: Verdict) -> AttemptRecord:
     return structs.replace(attempt, state=AttemptState.SETTLED, cost_micro=cost_micro, cost_source="operator")
 
 
-def _end(record: EditRecord) -> End:
+def _end(record: EditRecord, ended: AttemptRecord) -> End:
     """An unresolved edit fails once its money is accounted for: its picture never came."""
     problem = Problem(kind="lost", detail="what became of the edit was found out too late for its picture")
-    return End(status=Status.FAILED, cost_micro=record.end.cost_micro if record.end else 0, problem=problem)
+    before_micro = record.end.cost_micro if record.end else 0
+    return End(status=Status.FAILED, cost_micro=before_micro + (ended.cost_micro or 0), problem=problem)
 
 
 @get("/admin/corrections", tags=["admin"])

@@ -4,15 +4,15 @@ from base64 import b64encode
 
 from msgspec import Struct
 
-from adapters.contract import Adjustment, ImageFormat, Offer
+from adapters.contract import Adjustment, Edit, ImageFormat, Offer
 from adapters.fit import Fit, fit
 from gateway.api.links import Links
 from gateway.api.problems import FAILURES
+from gateway.api.routing import RoutingAnswer, routing
 from gateway.clock import iso
-from gateway.engine.witness import outcome_of
 from gateway.money import usd
 from gateway.results import Results
-from gateway.state.records import AttemptRecord, EditRecord, End, Image, Status
+from gateway.state.records import EditRecord, End, Image, Status
 
 
 class ImageAnswer(Struct, frozen=True, kw_only=True):
@@ -37,33 +37,6 @@ class CostAnswer(Struct, frozen=True, kw_only=True):
     usd: str
     source: str | None
     quoted_usd: str
-
-
-class CandidateAnswer(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """An offer of the plan: ranked with its price and time, or excluded with its reason."""
-
-    offer: str
-    rank: int | None = None
-    price_usd: str | None = None
-    expected_s: float | None = None
-    excluded: str | None = None
-    field: str | None = None
-    why: str | None = None
-
-
-class AttemptAnswer(Struct, frozen=True, kw_only=True):
-    offer: str
-    outcome: str
-    seconds: float | None
-    cost_usd: str | None
-    message: str
-
-
-class RoutingAnswer(Struct, frozen=True, kw_only=True):
-    policy: str
-    revision: str
-    candidates: tuple[CandidateAnswer, ...]
-    attempts: tuple[AttemptAnswer, ...]
 
 
 class ErrorAnswer(Struct, frozen=True, kw_only=True):
@@ -114,9 +87,9 @@ class Answers:
             images=tuple([await self._image(record, number, image, root) for number, image in enumerate(end.images)]),
             cost=_cost(record, end),
             adjustments=_adjustments(record, end),
-            sent=_sent(record, offer),
+            sent=sent_for(record.edit, offer) if offer else {},
             notes=end.notes,
-            routing=_routing(record),
+            routing=routing(record),
             metadata=record.wish.metadata,
             created_at=iso(record.created_ms),
             finished_at=iso(record.finished_ms) if record.finished_ms else None,
@@ -160,38 +133,13 @@ def _adjustments(record: EditRecord, end: End) -> tuple[Adjustment, ...]:
     return by_offer.get(offer, ())
 
 
-def _sent(record: EditRecord, offer: Offer | None) -> dict[str, str]:
-    """What `auto` and the like came to at the offer that delivered."""
-    fitted = fit(record.edit, offer) if offer else None
+def sent_for(edit: Edit, offer: Offer) -> dict[str, str]:
+    """What `auto` and the like come to at an offer."""
+    fitted = fit(edit, offer)
     if not isinstance(fitted, Fit):
         return {}
     values = {"size": fitted.sent.size, "ratio": fitted.sent.ratio}
     return {name: str(value) for name, value in values.items() if value is not None}
-
-
-def _routing(record: EditRecord) -> RoutingAnswer:
-    ranked = [
-        CandidateAnswer(offer=one.offer, rank=rank, price_usd=usd(one.price_micro), expected_s=round(one.expected_s, 1))
-        for rank, one in enumerate(record.plan.candidates, 1)
-    ]
-    excluded = [
-        CandidateAnswer(offer=one.offer, excluded=one.reason.value, field=one.field, why=one.detail)
-        for one in record.plan.exclusions
-    ]
-    return RoutingAnswer(
-        policy=record.plan.policy,
-        revision=record.revision,
-        candidates=(*ranked, *excluded),
-        attempts=tuple(_attempt(attempt) for attempt in record.attempts),
-    )
-
-
-def _attempt(attempt: AttemptRecord) -> AttemptAnswer:
-    seconds = (attempt.closed_ms - attempt.opened_ms) / 1000 if attempt.closed_ms else None
-    cost = None if attempt.cost_micro is None else usd(attempt.cost_micro)
-    return AttemptAnswer(
-        offer=attempt.offer, outcome=outcome_of(attempt), seconds=seconds, cost_usd=cost, message=attempt.message
-    )
 
 
 _OF_FAILURES: dict[str, str] = {failure.value: problem for failure, problem in FAILURES.items()}

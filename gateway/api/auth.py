@@ -17,8 +17,8 @@ class Gate:
     def __init__(self, settings: Settings, clock: Clock) -> None:
         self._settings, self._clock = settings, clock
 
-    def caller(self, request: Request[Any, Any, Any], scope: Scope) -> Key:
-        """The key behind the request. Raises a 401 or 403 problem."""
+    def caller(self, request: Request[Any, Any, Any], *scopes: Scope) -> Key:
+        """The key behind the request, which must have one of the scopes. Raises a 401 or 403 problem."""
         scheme, _, text = request.headers.get("authorization", "").partition(" ")
         # The table is keyed by the hash of 256 random bits: its look-up tells an attacker nothing to go on.
         key = self._settings.keys.get(key_hash(text.strip())) if scheme.lower() == "bearer" else None
@@ -29,7 +29,8 @@ class Gate:
                 expected="Authorization: Bearer kx_… (`kontext key new TEAM` makes a key)",
                 headers={"www-authenticate": 'Bearer realm="kontext"'},
             )
-        if scope not in key.scopes:
+        if not set(scopes) & set(key.scopes):
+            scope = " or ".join(scopes)
             expected = f"a key with the scope {scope}"
             raise ProblemError("forbidden", f"this key lacks the scope {scope}", expected=expected)
         return key

@@ -13,6 +13,7 @@ from gateway.api.links import Links
 from gateway.api.orders import Desk
 from gateway.clock import Clock
 from gateway.engine.engine import Engine
+from gateway.engine.health import Health
 from gateway.ledger.book import Book
 from gateway.observe import Metrics
 from gateway.results import Results
@@ -28,6 +29,7 @@ class Context(Struct, frozen=True, kw_only=True):
     admission: Admission
     desk: Desk
     engine: Engine
+    health: Health
     edits: Edits
     results: Results
     links: Links

@@ -2,10 +2,10 @@
 
 import re
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
-from litestar import MediaType, Request, Response, get, post
+from litestar import MediaType, Response, get, post
 from litestar.params import FromPath, QueryParameter
 from litestar.response import Stream
 from msgspec import structs
@@ -18,7 +18,8 @@ from gateway.api.idempotency import fingerprint, idempotency_key
 from gateway.api.problems import KINDS, ProblemError
 from gateway.api.problems import answer as problem_answer
 from gateway.api.refusals import refuse
-from gateway.api.requests import Form, read_form, read_json
+from gateway.api.requests import AnyRequest, Form, read_body
+from gateway.api.routing import excluded
 from gateway.engine.engine import NoOffer, Overloaded
 from gateway.identity import EDIT_PREFIX
 from gateway.results import MissingPicture
@@ -29,8 +30,9 @@ from gateway.state.records import EditRecord, Status
 from gateway.state.terms import LostClaim, RefusedBefore, TooMany
 from policies.plans import Plan
 
-AnyRequest = Request[Any, Any, Any]
 DEFAULT_WAIT_S = 60.0
+OUT_OF_SERVICE_S = 30.0
+LATER = "the same request later, or one that allows other models"
 _WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*(\d{1,4})(?:$|[,;\s])")
 _TRACE = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
@@ -40,7 +42,7 @@ async def create_edit(request: AnyRequest, context: Given) -> Response[bytes]:
     """Edit a picture. Waits up to 60 s (`Prefer: wait=N`, `respond-async`), then answers 202 with its address."""
     key = context.gate.caller(request, "edit")
     headers = await context.admission.rate(key)
-    form = await _form(request)
+    form = await read_body(request)
     identity = _identity(request, context, key, form)
     claim = await context.admission.claim(key, identity)
     if isinstance(claim, str):
@@ -66,29 +68,15 @@ async def _accepted(
 ) -> EditRecord:
     """A new edit, begun. Every refusal is a problem, lets go of the claim, and has spent nothing."""
     async with context.admission.holding(claim):
-        order = await context.desk.order(form, key, _trace_id(request))
-        order = structs.replace(
-            order, claim=claim, origin=context.desk.origin(key, identity), most_open=key.concurrency
-        )
+        order = await context.desk.order(form, key, identity, _trace_id(request))
         try:
-            return await context.engine.accept(order)
+            return await context.engine.accept(structs.replace(order, claim=claim))
         except NoOffer as refused:
-            raise no_offer(refused.plan) from None
+            raise no_offer(refused.plan, for_now=refused.for_now) from None
         except Overloaded:
             raise ProblemError("overloaded", "this gateway follows as many edits as it may", retry_after_s=2) from None
         except (OverBudget, RefusedBefore, TooMany, LostClaim) as refusal:
             refuse(refusal, key)
-
-
-async def _form(request: AnyRequest) -> Form:
-    """The body by its content type. The application's cap on bodies is enforced while they are read."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind == "multipart/form-data":
-        return await read_form(list((await request.form()).multi_items()))
-    if kind in ("application/json", ""):
-        return Form(read_json(await request.body()))
-    expected = "application/json or multipart/form-data"
-    raise ProblemError("unsupported_media_type", f"{kind[:60]!r} is not taken here", expected=expected)
 
 
 def preferred_wait_s(prefer: str) -> float:
@@ -105,21 +93,22 @@ def _trace_id(request: AnyRequest) -> str | None:
     return parent.split("-")[1] if _TRACE.fullmatch(parent) else None
 
 
-def no_offer(plan: Plan) -> ProblemError:
-    """Why nothing fits, offer by offer; the field is named where all of them object to the same one."""
+def no_offer(plan: Plan, *, for_now: bool = False) -> ProblemError:
+    """Why nothing fits, offer by offer; the field is named where all of them object to the same one. `for_now`: one
+    would, and is out of service."""
     fields = {exclusion.field for exclusion in plan.exclusions}
     field = fields.pop() if len(fields) == 1 else None
     reasons = [
-        {"offer": one.offer, "reason": one.reason.value, "field": one.field, "why": one.detail}
-        for one in plan.exclusions
+        {"offer": one.offer, "reason": one.excluded, "field": one.field, "why": one.why} for one in excluded(plan)
     ]
     said = "; ".join(f"{one.offer} {one.detail}" for one in plan.exclusions) or "no offer is configured"
     expected = "change the field that the reasons name, or allow other models" if field is None else None
     return ProblemError(
-        "no_offer",
-        f"no offer can do this: {said}",
-        field=field,
-        expected=expected or "; ".join(dict.fromkeys(one.detail for one in plan.exclusions)),
+        "no_offer_now" if for_now else "no_offer",
+        f"no offer can do this{' now' if for_now else ''}: {said}",
+        field=None if for_now else field,
+        expected=LATER if for_now else expected or "; ".join(dict.fromkeys(one.detail for one in plan.exclusions)),
+        retry_after_s=OUT_OF_SERVICE_S if for_now else None,
         extensions={"exclusions": reasons},
     )
 

@@ -8,6 +8,7 @@ from msgspec import Struct
 from adapters.contract import Abilities, Offer, Tier
 from gateway.api.context import Context, Given
 from gateway.money import usd
+from policies.policy import Policy
 
 
 class PriceAnswer(Struct, frozen=True, kw_only=True):
@@ -66,7 +67,10 @@ def _model(context: Context, offer: Offer) -> ModelAnswer:
             for price in offer.prices
         ),
         abilities=offer.abilities,
-        policies=tuple(
-            name for name, policy in sorted(context.settings.policies.items()) if offer.name in policy.offers
-        ),
+        policies=tuple(name for name, policy in sorted(context.settings.policies.items()) if _names(policy, offer)),
     )
+
+
+def _names(policy: Policy, offer: Offer) -> bool:
+    """By itself or by one of its rules."""
+    return offer.name in policy.offers or any(offer.name in (rule.offers or ()) for rule in policy.rules)

@@ -4,10 +4,11 @@ from typing import Any
 
 from msgspec import Struct
 
-from adapters.contract import Edit, Picture
+from adapters.contract import Edit, Picture, Tier
 from gateway.api.admission import Identity
 from gateway.api.idempotency import origin
 from gateway.api.problems import ProblemError
+from gateway.api.purse import Purse
 from gateway.api.requests import EditRequest, Form, invalid, max_cost_micro, size_wish
 from gateway.engine.intake import InputRefused, Intake, Source
 from gateway.engine.order import Order
@@ -15,7 +16,9 @@ from gateway.pictures import PoolFull
 from gateway.secret import Secret
 from gateway.settings import Key, Settings
 from gateway.state.records import Output, Wish
-from policies.plans import Policy, unknown_offers
+from policies.orders import seed_of
+from policies.plans import unknown_offers
+from policies.policy import Policy
 
 MASK = "mask"
 
@@ -26,8 +29,9 @@ class Desk(Struct, frozen=True):
     settings: Settings
     intake: Intake
     secret: Secret
+    purse: Purse
 
-    async def order(self, form: Form, key: Key, trace_id: str | None) -> Order:
+    async def order(self, form: Form, key: Key, identity: Identity, trace_id: str | None) -> Order:
         """Raises a problem that names the field, before anything is spent."""
         request = form.request
         policy = self._policy(request, key)
@@ -36,15 +40,15 @@ class Desk(Struct, frozen=True):
         return Order(
             team=key.team,
             key_id=key.id,
-            edit=_edit(request, pictures),
-            wish=_wish(request, policy),
+            edit=edit_of(request, pictures),
+            wish=wish_of(request, policy, self.settings.teams[key.team].tier),
             policy=policy,
+            origin=identity.key and origin(self.secret, key.team, identity.key, identity.fingerprint),
+            most_open=key.concurrency,
             trace_id=trace_id,
+            seed=seed_of(f"{identity.fingerprint} {identity.key or ''}"),
+            budget_left=await self.purse.share(key) if _asks_for_budget(policy) else None,
         )
-
-    def origin(self, key: Key, identity: Identity) -> str | None:
-        """What the edit's attempt ids derive from, where its caller sent a key."""
-        return identity.key and origin(self.secret, key.team, identity.key, identity.fingerprint)
 
     def _policy(self, request: EditRequest, key: Key) -> Policy:
         name = request.policy or self.settings.teams[key.team].policy
@@ -61,27 +65,28 @@ class Desk(Struct, frozen=True):
 
     async def _pictures(self, form: Form, team: str) -> dict[str, Picture]:
         try:
-            return await self.intake.take(team, _sources(form))
+            return await self.intake.take(team, sources(form))
         except InputRefused as refused:
             invalid(refused.field, refused.detail, refused.expected)
         except PoolFull:
             raise ProblemError("overloaded", "too many pictures are being checked", retry_after_s=2) from None
 
 
-def _sources(form: Form) -> dict[str, Source]:
+def sources(form: Form) -> dict[str, Source]:
     """Every picture that the request names, by the field that names it."""
     request = form.request
     images: tuple[Source, ...] = form.images or request.images
-    sources: dict[str, Source] = {f"images[{index}]": image for index, image in enumerate(images)}
+    named: dict[str, Source] = {f"images[{index}]": image for index, image in enumerate(images)}
     mask = form.mask if form.mask is not None else request.mask
     if mask is not None:
-        sources[MASK] = mask
+        named[MASK] = mask
     for index, reference in enumerate(request.options.pictures()):
-        sources[f"options.pictures[{index}]"] = reference
-    return sources
+        named[f"options.pictures[{index}]"] = reference
+    return named
 
 
-def _edit(request: EditRequest, pictures: dict[str, Picture]) -> Edit:
+def edit_of(request: EditRequest, pictures: dict[str, Picture]) -> Edit:
+    """The edit, its pictures by the field that names them. Raises a problem for a mask of another size."""
     images = tuple(picture for field, picture in pictures.items() if field.startswith("images["))
     mask = pictures.get(MASK)
     if mask and (mask.width, mask.height) != (images[0].width, images[0].height):
@@ -108,10 +113,16 @@ _SAME = (
 )  # fmt: skip
 
 
-def _wish(request: EditRequest, policy: Policy) -> Wish:
+def _asks_for_budget(policy: Policy) -> bool:
+    """Whether a rule goes by it: for all others it need not be read."""
+    return any(rule.when.budget_left_below is not None for rule in policy.rules)
+
+
+def wish_of(request: EditRequest, policy: Policy, usual: Tier | None) -> Wish:
+    """What the request asks for; `usual` is its team's floor."""
     output = request.output
     return Wish(
-        tier=request.tier or policy.tier,
+        tier=request.tier or usual,
         policy=policy.name,
         models=request.models or (),
         max_cost_micro=max_cost_micro(request),

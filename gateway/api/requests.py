@@ -5,9 +5,10 @@ a multipart form, and the OpenAPI document is made from it.
 """
 
 import re
-from typing import Annotated, Literal, NoReturn, cast
+from typing import Annotated, Any, Literal, NoReturn, cast
 
 import msgspec
+from litestar import Request
 from litestar.datastructures import UploadFile
 from msgspec import Meta, Struct, field
 
@@ -17,6 +18,7 @@ from gateway.api.choices import choices
 from gateway.api.problems import ProblemError
 from gateway.money import micro_from_usd
 
+AnyRequest = Request[Any, Any, Any]
 Text = Annotated[str, Meta(min_length=2, max_length=3000)]
 Reference = Annotated[str, Meta(min_length=1, description="an http(s) URL or a data URI")]
 Label = Annotated[str, Meta(min_length=1, max_length=64)]
@@ -73,6 +75,17 @@ class Form(Struct, frozen=True):
 
 def invalid(field: str, detail: str, expected: str) -> NoReturn:
     raise ProblemError("invalid", f"{field}: {detail}", field=field, expected=expected)
+
+
+async def read_body(request: AnyRequest) -> Form:
+    """The body by its content type. The application's cap on bodies is enforced while they are read."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind == "multipart/form-data":
+        return await read_form(list((await request.form()).multi_items()))
+    if kind in ("application/json", ""):
+        return Form(read_json(await request.body()))
+    expected = "application/json or multipart/form-data"
+    raise ProblemError("unsupported_media_type", f"{kind[:60]!r} is not taken here", expected=expected)
 
 
 def read_json(body: bytes) -> EditRequest:

@@ -1,4 +1,4 @@
-"""The commands' own client: one edit by HTTP, with its pictures."""
+"""The commands' own client: one edit by HTTP, with its pictures, or its quote."""
 
 from pathlib import Path
 from typing import Any
@@ -8,6 +8,9 @@ from msgspec import Struct
 
 from gateway.cli.exits import BY_PROBLEM, Exit
 from gateway.cli.story import Answer
+
+Quote = dict[str, Any]
+"""A quote as the API answers it, decoded from JSON."""
 
 
 class CallFailed(Exception):  # noqa: N818 - the name is the fact
@@ -36,13 +39,11 @@ class Client:
 
     async def edit(self, wish: Wish) -> Answer:
         """The edit's answer when it ended well. Raises `CallFailed`."""
-        files = [("image", (wish.image.name, wish.image.read_bytes()))]
-        if wish.mask:
-            files.append(("mask", (wish.mask.name, wish.mask.read_bytes())))
-        headers = {**self._headers, "prefer": "wait=900"}
-        data = {"prompt": wish.prompt, **wish.fields}
-        response = await self._send("POST", f"{self._url}/v1/edits", headers=headers, data=data, files=files)
-        return _answer(response)
+        return _answer(await self._post("/v1/edits", wish, {"prefer": "wait=900"}))
+
+    async def quote(self, wish: Wish) -> Quote:
+        """What the edit would do. Raises `CallFailed`."""
+        return _answer(await self._post("/v1/quotes", wish, {}))
 
     async def save(self, answer: Answer, out: Path) -> list[Path]:
         """The edit's pictures as files: `out`, and with a number before its ending for further ones."""
@@ -61,6 +62,13 @@ class Client:
             return (await self._http.get(f"{self._url}/healthz")).status_code == 200
         except httpx.HTTPError:
             return False
+
+    async def _post(self, path: str, wish: Wish, headers: dict[str, str]) -> httpx.Response:
+        files = [("image", (wish.image.name, wish.image.read_bytes()))]
+        if wish.mask:
+            files.append(("mask", (wish.mask.name, wish.mask.read_bytes())))
+        data = {"prompt": wish.prompt, **wish.fields}
+        return await self._send("POST", self._url + path, headers={**self._headers, **headers}, data=data, files=files)
 
     async def _send(self, method: str, url: str, **rest: Any) -> httpx.Response:  # noqa: ANN401 - httpx's own words
         try:

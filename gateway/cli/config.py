@@ -6,8 +6,9 @@ import rich_click as click
 
 from gateway.cli.exits import Exit
 from gateway.clock import SystemClock, day_of
+from gateway.configuration import SettingsError, environment, find_file, load
 from gateway.identity import api_key
-from gateway.settings import Settings, SettingsError, environment, find_file, load
+from gateway.settings import Settings
 
 config_option = click.option(
     "--config", metavar="FILE", help="Configuration file; else KONTEXT_CONFIG, else ./kontext.toml."

@@ -90,9 +90,9 @@ async def _gateway(console: Console, out: Path, rehearsal: Any, folder: Path) ->
     """The gateway under the stand-ins' configuration. (`rehearsal` is imported late, so that `--help` is quick.)"""
     from gateway.cli.throwaway import in_folder
     from gateway.clock import SystemClock, day_of
+    from gateway.configuration import load
     from gateway.rehearsal.configuration import write_config
     from gateway.secret import key_hash
-    from gateway.settings import load
 
     config = folder / "kontext.toml"
     write_config(config, rehearsal.url, key_hash(KEY), seconds=SECONDS)

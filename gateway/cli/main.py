@@ -3,13 +3,17 @@ called, so that `--help` answers at once."""
 
 import rich_click as click
 
+from gateway.cli.audit import audit_command
 from gateway.cli.check import check
 from gateway.cli.demo import demo
 from gateway.cli.edit import edit
 from gateway.cli.key import key
 from gateway.cli.local import local
+from gateway.cli.quote import quote
 from gateway.cli.rehearse import rehearse
+from gateway.cli.restore import restore
 from gateway.cli.serve import serve
+from gateway.cli.usage import usage
 
 click.rich_click.TEXT_MARKUP = "markdown"
 
@@ -24,5 +28,5 @@ def main() -> None:
     """
 
 
-for command in (serve, edit, check, key, rehearse, demo, local):
+for command in (serve, edit, quote, check, key, usage, audit_command, restore, rehearse, demo, local):
     main.add_command(command)

@@ -41,7 +41,7 @@ def _candidates(answer: Answer) -> Table:
         table.add_column(column, overflow="fold")
     for one in answer["routing"]["candidates"]:
         if "excluded" in one:
-            table.add_row("–", one["offer"], "", "", f"{one['excluded']}: {one.get('why', '')}", style="dim")
+            table.add_row("–", one["offer"], "", "", one["why"], style="dim")
         else:
             table.add_row(str(one["rank"]), one["offer"], f"${one['price_usd']}", f"{one['expected_s']} s", "")
     return table

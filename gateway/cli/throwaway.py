@@ -9,9 +9,10 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from gateway.clock import SystemClock, day_of
+from gateway.configuration import load
 from gateway.identity import api_key
 from gateway.server import serving
-from gateway.settings import Settings, load
+from gateway.settings import Settings
 from gateway.state.embedded import stop
 
 

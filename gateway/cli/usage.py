@@ -17,9 +17,9 @@ from rich.table import Table
 from gateway.cli.client import CallFailed
 from gateway.cli.config import ConfigurationRefused, load_settings
 from gateway.cli.exits import BY_PROBLEM, Exit
+from gateway.configuration import environment
 from gateway.ledger.usage import Query, parse_by
 from gateway.money import MICRO, usd
-from gateway.settings import environment
 
 HERE = "http://127.0.0.1:8080"
 BARS = "▁▂▃▄▅▆▇█"

@@ -40,8 +40,11 @@ class Unresolved(Struct, frozen=True):
 
 
 class Ran(Struct, frozen=True):
+    """`accepted_s`: from the beginning of the run to the provider's acknowledgement, where there was one."""
+
     attempt: AttemptRecord
     outcome: Done | Failed | Unresolved
+    accepted_s: float | None = None
 
 
 def attempt_id(origin: str, offer: str, count: int) -> str:
@@ -278,4 +281,5 @@ class _Run:
             await self._runner.clock.sleep(seconds)
 
     def _ended(self, outcome: Done | Failed | Unresolved) -> Ran:
-        return Ran(self._attempt, outcome)
+        accepted_s = None if self._accepted_s is None else self._accepted_s - self._began_s
+        return Ran(self._attempt, outcome, accepted_s)

@@ -104,7 +104,10 @@ class Delivery:
             warnings=tuple(warning.value for warning in checked.warnings),
         )
 
-    def _original(self, record: EditRecord) -> Original:
+    def _original(self, record: EditRecord) -> Original | None:
+        """None for an edit whose pictures were lost with the store."""
+        if not record.edit.images:
+            return None
         picture = record.edit.images[0]
 
         async def load() -> bytes | None:

@@ -9,7 +9,7 @@ from gateway.state.budgets import OverBudget
 from gateway.state.records import AttemptRecord, AttemptState, EditRecord, End, Problem, Status
 from policies.react import GiveUp
 
-_DEADLINE = "deadline"
+_DEADLINE, _NO_OFFER_NOW = "deadline", "no_offer_now"
 WORDS: dict[FailureKind, str] = {
     FailureKind.INVALID: "the provider found the request wrong",
     FailureKind.UNSUPPORTED: "the offers cannot do this edit",
@@ -95,6 +95,19 @@ def succeeded(record: EditRecord, attempt: AttemptRecord, result: Delivered, *, 
     )
 
 
+def found_out(record: EditRecord, attempt: AttemptRecord, result: Delivered | Failed) -> End:
+    """Of an unresolved edit, once it is known what became of its last unresolved attempt; `attempt` as it ended."""
+    if isinstance(result, Delivered):
+        end = succeeded(record, attempt, result, late=True)
+    elif result.kind is FailureKind.MODERATED:
+        end = refused(())
+    else:
+        end = given_up((), GiveUp(kind=result.kind), result.message)
+    others = tuple(one for one in record.attempts if one.number != attempt.number)
+    before_micro = max(spent_micro(others), record.end.cost_micro if record.end else 0)
+    return replace(end, cost_micro=before_micro + (attempt.cost_micro or 0))
+
+
 def refused(attempts: tuple[AttemptRecord, ...]) -> End:
     problem = Problem(kind=FailureKind.MODERATED.value, detail=WORDS[FailureKind.MODERATED])
     return End(status=Status.REFUSED, cost_micro=spent_micro(attempts), problem=problem)
@@ -120,6 +133,21 @@ def too_late(attempts: tuple[AttemptRecord, ...]) -> End:
     detail = "the deadline passed while the edit waited for a free place at a provider; allow more time, or try later"
     problem = Problem(kind=_DEADLINE, detail=detail)
     return End(status=Status.FAILED, cost_micro=spent_micro(attempts), problem=problem)
+
+
+def out_of_service(attempts: tuple[AttemptRecord, ...]) -> End:
+    detail = "the deadline passed while every provider that could make the edit was out of service; try later"
+    return End(
+        status=Status.FAILED, cost_micro=spent_micro(attempts), problem=Problem(kind=_NO_OFFER_NOW, detail=detail)
+    )
+
+
+def not_repeated(attempts: tuple[AttemptRecord, ...], message: str) -> End:
+    """The retry budget is used up: failing at once keeps a sick provider from being hammered."""
+    detail = f"its providers fail too often at the moment for another try; the last failure: {message}"
+    return End(
+        status=Status.FAILED, cost_micro=spent_micro(attempts), problem=Problem(kind=_NO_OFFER_NOW, detail=detail)
+    )
 
 
 def left_unresolved(attempts: tuple[AttemptRecord, ...], message: str) -> End:

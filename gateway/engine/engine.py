@@ -4,17 +4,17 @@ over what a dead replica left behind."""
 import asyncio
 from collections import Counter
 from collections.abc import Coroutine
-from datetime import date
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
-from adapters.contract import Edit
-from gateway.clock import Clock, day_of
+from gateway.clock import Clock, day_of, minute_of
 from gateway.engine.handover import HandOver
+from gateway.engine.health import Admitted, Health
 from gateway.engine.order import Order
 from gateway.engine.route import Route
-from gateway.engine.terms import terms
+from gateway.engine.terms import terms, wishes
 from gateway.engine.timing import Timing
 from gateway.engine.witness import Witness
 from gateway.identity import edit_id
@@ -22,10 +22,10 @@ from gateway.observe import Metrics, log
 from gateway.settings import Settings
 from gateway.state.connection import StoreUnavailable
 from gateway.state.edits import Edits, Fenced
-from gateway.state.records import EditRecord, Status, Wish
+from gateway.state.records import EditRecord, Status
+from gateway.state.terms import Terms
 from policies.facts import Facts
-from policies.plans import Plan, Policy, plan
-from policies.wishes import Wishes
+from policies.plans import Plan, plan
 
 CLAIM_AT_ONCE = 100
 MOST_DEFECTS = 3
@@ -33,11 +33,11 @@ _OPEN = (Status.QUEUED, Status.RUNNING)
 
 
 class NoOffer(Exception):  # noqa: N818 - the name is the fact
-    """No offer can do this edit as asked; the plan holds every reason."""
+    """No offer can do this edit as asked; the plan holds every reason. `for_now`: one could, and is out of service."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, *, for_now: bool = False) -> None:
         super().__init__("no offer fits")
-        self.plan = plan
+        self.plan, self.for_now = plan, for_now
 
 
 class Overloaded(Exception):  # noqa: N818 - the name is the fact
@@ -51,13 +51,14 @@ class Engine:
         edits: Edits,
         route: Route,
         handover: HandOver,
+        health: Health,
         witness: Witness,
         metrics: Metrics,
         clock: Clock,
         timing: Timing,
     ) -> None:
         self._settings, self._edits = settings, edits
-        self._route, self._handover, self._witness = route, handover, witness
+        self._route, self._handover, self._health, self._witness = route, handover, health, witness
         self._metrics, self._clock, self._timing = metrics, clock, timing
         self._followed: dict[str, asyncio.Task[EditRecord | None]] = {}
         self._duty: asyncio.Task[None] | None = None
@@ -66,12 +67,21 @@ class Engine:
 
     # --- the way in -----------------------------------------------------------------------------------------------
 
-    def plan(self, edit: Edit, wish: Wish, policy: Policy) -> Plan:
-        """What an edit sent now would do. The same code answers quotes."""
-        wishes = Wishes(
-            tier=wish.tier, max_cost_micro=wish.max_cost_micro, deadline_s=wish.deadline_s, models=wish.models
+    def plan(self, order: Order) -> Plan:
+        """What an order accepted now would do. The same code answers quotes."""
+        facts = self._facts(order)
+        return plan(order.edit, wishes(self._settings, order, facts), order.policy, self._settings.offers, facts)
+
+    def _facts(self, order: Order) -> Facts:
+        """What is known of this moment."""
+        now_ms = self._clock.now_ms()
+        return Facts(
+            day=day_of(now_ms),
+            minute=minute_of(now_ms),
+            budget_left=order.budget_left,
+            seed=order.seed,
+            offers=self._health.facts(),
         )
-        return plan(edit, wishes, policy, self._settings.offers, Facts(day=self._today()))
 
     async def accept(self, order: Order) -> EditRecord:
         """The edit, durable and begun. Raises `NoOffer`, `Overloaded`, `OverBudget`, `RefusedBefore`, `TooMany`,
@@ -81,17 +91,36 @@ class Engine:
         record = self._record(order)
         self._witness.planned(record.plan)
         if not record.plan.candidates:
-            raise NoOffer(record.plan)
-        first = self._route.prepared(record, record.plan.candidates[0].offer)
+            raise NoOffer(record.plan, for_now=self._would_fit(order))
         self._entering.add(record.id)
         try:
-            permit, agreed = self._route.place(first.offer).permit, terms(self._settings, order, record.plan)
-            record, attempt = await self._edits.accept(record, first, permit, terms=agreed)
-            self._start(record.id, self._route.follow(record, attempt))
+            record = await self._begin(record, terms(self._settings, order, record.plan))
         finally:
             self._entering.discard(record.id)
         self._count_adjustments(record.plan)
         return record
+
+    async def _begin(self, record: EditRecord, agreed: Terms) -> EditRecord:
+        """Accepts the edit, with its first attempt where a provider is well and has a place for it."""
+        said, attempt = await self._route.admitted(record), None
+        admission = said if isinstance(said, Admitted) else None
+        first = self._route.prepared(record, admission.offer) if admission else None
+        permit = self._route.place(first.offer).permit if first else None
+        try:
+            record, attempt = await self._edits.accept(record, first, permit, terms=agreed)
+        finally:
+            if attempt is None:
+                self._health.let_go(admission)
+        self._start(record.id, self._route.follow(record, attempt, admission))
+        return record
+
+    def _would_fit(self, order: Order) -> bool:
+        """Whether an offer would do, were none taken out of service."""
+        facts = self._facts(order)
+        sold = {name: replace(one, disabled=None) for name, one in facts.offers.items()}
+        facts = replace(facts, offers=sold)
+        wished = wishes(self._settings, order, facts)
+        return bool(plan(order.edit, wished, order.policy, self._settings.offers, facts).candidates)
 
     def _record(self, order: Order) -> EditRecord:
         return EditRecord(
@@ -101,7 +130,7 @@ class Engine:
             origin=order.origin or self._clock.random_bytes(16).hex(),
             edit=order.edit,
             wish=order.wish,
-            plan=self.plan(order.edit, order.wish, order.policy),
+            plan=self.plan(order),
             revision=self._settings.revision,
             trace_id=order.trace_id,
             owner=self._edits.replica,
@@ -111,9 +140,6 @@ class Engine:
     def _count_adjustments(self, plan: Plan) -> None:
         for adjustment in plan.candidates[0].adjustments:
             self._metrics.adjustments.labels(plan.candidates[0].offer, adjustment.field).inc()
-
-    def _today(self) -> date:
-        return day_of(self._clock.now_ms())
 
     # --- following ------------------------------------------------------------------------------------------------
 

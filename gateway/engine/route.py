@@ -12,6 +12,7 @@ from gateway.clock import Clock
 from gateway.engine import ends
 from gateway.engine.attempts import Ran, Runner, Unresolved, attempt_id
 from gateway.engine.delivery import Delivered, Delivery
+from gateway.engine.health import LOOK_S, Admitted, Health, NotNow
 from gateway.engine.terms import caps
 from gateway.engine.timing import Timing
 from gateway.engine.witness import Witness
@@ -20,7 +21,7 @@ from gateway.state.budgets import Caps, OverBudget
 from gateway.state.edits import Edits, NoPermit, Permit
 from gateway.state.records import AttemptRecord, AttemptState, EditRecord, End, Status
 from policies.plans import Plan
-from policies.react import Decision, GiveUp, Refuse, Tried, TryOffer, decide
+from policies.react import VERDICTS, Decision, GiveUp, Refuse, Tried, TryOffer, decide
 
 
 class Place(Struct, frozen=True):
@@ -34,6 +35,10 @@ class Place(Struct, frozen=True):
         return Permit(account=self.provider.name, limit=self.provider.max_concurrency)
 
 
+class NotRepeated(GiveUp, frozen=True, kw_only=True):
+    """Only the retry budget forbids another attempt."""
+
+
 class Route:
     """Follows accepted edits to their end. One for the whole replica."""
 
@@ -43,12 +48,13 @@ class Route:
         edits: Edits,
         runner: Runner,
         delivery: Delivery,
+        health: Health,
         witness: Witness,
         clock: Clock,
         timing: Timing,
     ) -> None:
         self._settings, self._edits, self._runner, self._delivery = settings, edits, runner, delivery
-        self._witness, self._clock, self._timing = witness, clock, timing
+        self._health, self._witness, self._clock, self._timing = health, witness, clock, timing
 
     # --- entering -------------------------------------------------------------------------------------------------
 
@@ -77,11 +83,39 @@ class Route:
             call=step.call,
         )
 
-    async def follow(self, record: EditRecord, attempt: AttemptRecord | None) -> EditRecord:
-        """From the moment of acceptance. `attempt` was opened with it, or no permit was free. Raises `Fenced`."""
+    async def admitted(self, record: EditRecord, offer: str | None = None) -> Admitted | NotNow:
+        """Where the next attempt may be opened now: at `offer`, else at the first of the plan that this edit has not
+        tried. Where all of them are sick, a look at one of them now and then. Raises `StoreUnavailable`."""
+        choices = self._choices(record, offer)
+        waits_s: list[float] = []
+        for last in (False, True):
+            for choice in choices:
+                said = await self._health.admit(choice, last=last)
+                if isinstance(said, Admitted):
+                    return said
+                waits_s.append(said.wait_s)
+        return NotNow(min(waits_s))
+
+    def _choices(self, record: EditRecord, offer: str | None) -> list[str]:
+        """`offer`, then what failover would go to: the rest of the plan that was not tried, is sold and is in time."""
+        tried = {attempt.offer for attempt in record.attempts}
+        left = {one.provider for one in record.attempts if one.failure and VERDICTS[one.failure].leaves_account}
+        remaining_s = self._remaining_s(record)
+        fresh = [
+            one.offer
+            for one in _still_sold(record.plan, self._settings).candidates
+            if one.offer not in tried and one.provider not in left and one.expected_s <= remaining_s
+        ]
+        return list(dict.fromkeys([offer, *fresh] if offer else fresh or [record.plan.candidates[0].offer]))
+
+    async def follow(
+        self, record: EditRecord, attempt: AttemptRecord | None, admission: Admitted | None = None
+    ) -> EditRecord:
+        """From the moment of acceptance. `attempt` was opened with it under `admission`, or it could not be opened
+        yet. Raises `Fenced`."""
         if attempt is None:
             return await self._open(record, TryOffer(offer=record.plan.candidates[0].offer))
-        return await self._run(record, attempt, resumed=False)
+        return await self._run(record, attempt, admission)
 
     async def resume(self, record: EditRecord) -> EditRecord:
         """From the record of a replica that is gone. Raises `Fenced`."""
@@ -92,7 +126,7 @@ class Route:
             lost = Unresolved(f"the configuration no longer has {last.offer}")
             return await self._leave(record, ends.unresolved(last, lost), lost.message)
         if last.state.is_open:
-            return await self._run(record, last, resumed=True)
+            return await self._run(record, last, None, resumed=True)
         return await self._after(record, last, _failed_of(last), closed=True)
 
     # --- the path -------------------------------------------------------------------------------------------------
@@ -106,42 +140,70 @@ class Route:
         return await self._finish(record, ends.given_up((), GiveUp(kind=FailureKind.UNSUPPORTED), message), None)
 
     async def _open(self, record: EditRecord, step: TryOffer) -> EditRecord:
-        """Opens the next attempt when its provider has a place for it, until the deadline."""
+        """Opens the next attempt when its provider is well and has a place for it, until the deadline."""
         await self._sleep(step.after_s)
-        attempt = self.prepared(record, step.offer)
-        permit = self.place(step.offer).permit
         while True:
-            try:
-                opened = await self._edits.open(record, attempt, permit, caps=self._caps(record))
-            except OverBudget as refusal:
-                return await self._finish(record, ends.over_budget(record.attempts, refusal), None)
-            if not isinstance(opened, NoPermit):
-                record = _with(replace(record, status=Status.RUNNING), opened)
-                return await self._run(record, opened, resumed=False)
-            if self._remaining_s(record) < record.plan.candidate(step.offer).expected_s:
-                return await self._finish(record, ends.too_late(record.attempts), None)
-            await self._sleep(self._timing.permit_s * (0.5 + self._clock.chance()))
+            admission = await self.admitted(record, step.offer)
+            if isinstance(admission, Admitted):
+                try:
+                    opened = await self._opened(record, admission)
+                except OverBudget as refusal:
+                    return await self._finish(record, ends.over_budget(record.attempts, refusal), None)
+                if not isinstance(opened, NoPermit):
+                    record = _with(replace(record, status=Status.RUNNING), opened)
+                    return await self._run(record, opened, admission)
+            if not self._may_wait(record, step.offer):
+                late = ends.out_of_service if isinstance(admission, NotNow) else ends.too_late
+                return await self._finish(record, late(record.attempts), None)
+            await self._sleep(self._pause_s(admission))
 
-    async def _run(self, record: EditRecord, attempt: AttemptRecord, *, resumed: bool) -> EditRecord:
+    async def _opened(self, record: EditRecord, admission: Admitted) -> AttemptRecord | NoPermit:
+        """The attempt, written; what `admission` took is free again where it was not."""
+        attempt, permit = self.prepared(record, admission.offer), self.place(admission.offer).permit
+        opened = NoPermit()
+        try:
+            opened = await self._edits.open(record, attempt, permit, caps=self._caps(record))
+        finally:
+            if isinstance(opened, NoPermit):
+                self._health.let_go(admission)
+        return opened
+
+    def _may_wait(self, record: EditRecord, offer: str) -> bool:
+        """Whether something of the plan can still be expected in time."""
+        least_s = min(record.plan.candidate(choice).expected_s for choice in self._choices(record, offer))
+        return self._remaining_s(record) >= least_s
+
+    def _pause_s(self, admission: Admitted | NotNow) -> float:
+        """Until the next look: for a permit soon, for a recovery when it may have come."""
+        pause_s = self._timing.permit_s
+        if isinstance(admission, NotNow):
+            pause_s = max(pause_s, min(admission.wait_s, LOOK_S))
+        return pause_s * (0.5 + self._clock.chance())
+
+    async def _run(
+        self, record: EditRecord, attempt: AttemptRecord, admission: Admitted | None, *, resumed: bool = False
+    ) -> EditRecord:
         place = self.place(attempt.offer)
-        ran = await self._runner.run(record, place.provider, place.offer, attempt, resumed=resumed)
-        match ran.outcome:
-            case Done():
-                return await self._deliver(record, place, ran, ran.outcome)
+        if not resumed:
+            self._health.submitted(attempt.provider, repeat=_is_repeat(record, attempt))
+        with self._health.watching(attempt, record.plan.candidate(attempt.offer).most_s, admission) as watch:
+            ran = await self._runner.run(record, place.provider, place.offer, attempt, resumed=resumed)
+            result = await self._result(record, place, ran)
+            ended = _ended(ran, result, place.offer)
+            watch.ended(ended, None if resumed else ran.accepted_s, timed=not resumed)
+        match result:
+            case Delivered():
+                late = self._remaining_s(record) < 0
+                return await self._finish(record, ends.succeeded(record, ended, result, late=late), ended)
             case Failed():
-                ended = ends.failed(ran.attempt, ran.outcome, place.offer, None)
-                return await self._after(record, ended, ran.outcome)
+                return await self._after(record, ended, result)
             case Unresolved():
-                return await self._after(record, ends.unresolved(ran.attempt, ran.outcome), _as_failure(ran.outcome))
+                return await self._after(record, ended, _as_failure(result))
 
-    async def _deliver(self, record: EditRecord, place: Place, ran: Ran, done: Done) -> EditRecord:
-        result = await self._delivery.deliver(record, place.provider, place.offer, ran.attempt.id, done)
-        if isinstance(result, Failed):
-            return await self._after(record, ends.failed(ran.attempt, result, place.offer, done), result)
-        assert isinstance(result, Delivered)
-        attempt = ends.delivered(ran.attempt, done, result, place.offer)
-        late = self._remaining_s(record) < 0
-        return await self._finish(record, ends.succeeded(record, attempt, result, late=late), attempt)
+    async def _result(self, record: EditRecord, place: Place, ran: Ran) -> Delivered | Failed | Unresolved:
+        if not isinstance(ran.outcome, Done):
+            return ran.outcome
+        return await self._delivery.deliver(record, place.provider, place.offer, ran.attempt.id, ran.outcome)
 
     async def _after(
         self, record: EditRecord, attempt: AttemptRecord, failed: Failed, *, closed: bool = False
@@ -163,6 +225,9 @@ class Route:
                 return await self._finish(record, ends.refused(record.attempts), None if closed else attempt)
             case GiveUp() if _holds_unresolved(record):
                 return await self._leave(record, attempt, failed.message, closed=closed)
+            case NotRepeated():
+                end = ends.not_repeated(record.attempts, failed.message)
+                return await self._finish(record, end, None if closed else attempt)
             case GiveUp():
                 end = ends.given_up(record.attempts, decision, failed.message)
                 return await self._finish(record, end, None if closed else attempt)
@@ -193,7 +258,12 @@ class Route:
             if tried.failure
         )
         plan = _still_sold(record.plan, self._settings)
-        return decide(failed, history, plan, self._remaining_s(record), self._clock.chance())
+        remaining_s, chance, spent = self._remaining_s(record), self._clock.chance(), self._health.spent()
+        decision = decide(failed, history, plan, remaining_s, chance, spent)
+        if spent and isinstance(decision, GiveUp):
+            freely = decide(failed, history, plan, remaining_s, chance)
+            return decision if isinstance(freely, GiveUp) else NotRepeated(kind=failed.kind)
+        return decision
 
     def _accepts_risk(self, record: EditRecord) -> bool:
         """Whether the edit's team would rather pay twice than wait for the truth about a lost answer."""
@@ -204,7 +274,9 @@ class Route:
         return caps(self._settings, record.team, record.key_id)
 
     def _remaining_s(self, record: EditRecord) -> float:
-        return record.wish.deadline_s - (self._clock.now_ms() - record.created_ms) / 1000
+        """Of the deadline; all of it for an edit that is only about to be accepted."""
+        now_ms = self._clock.now_ms()
+        return record.wish.deadline_s - (now_ms - (record.created_ms or now_ms)) / 1000
 
     async def _sleep(self, seconds: float) -> None:
         if seconds > 0:
@@ -214,6 +286,24 @@ class Route:
 def _with(record: EditRecord, attempt: AttemptRecord) -> EditRecord:
     """The record with `attempt` in the place of its number, whether it was there or comes next."""
     return replace(record, attempts=(*record.attempts[: attempt.number - 1], attempt))
+
+
+def _ended(ran: Ran, result: Delivered | Failed | Unresolved, offer: Offer) -> AttemptRecord:
+    """The attempt as it will be closed."""
+    done = ran.outcome if isinstance(ran.outcome, Done) else None
+    match result:
+        case Delivered():
+            assert done is not None
+            return ends.delivered(ran.attempt, done, result, offer)
+        case Failed():
+            return ends.failed(ran.attempt, result, offer, done)
+        case Unresolved():
+            return ends.unresolved(ran.attempt, result)
+
+
+def _is_repeat(record: EditRecord, attempt: AttemptRecord) -> bool:
+    """Its provider has failed this edit before."""
+    return any(one.provider == attempt.provider and one.number < attempt.number for one in record.attempts)
 
 
 def _as_failure(outcome: Unresolved) -> Failed:

@@ -1,4 +1,5 @@
-"""The terms of an order: what is held for it, whose budgets it must keep, and what a refusal of it sticks to."""
+"""The terms of an order: what it may choose from, what is held for it, whose budgets it must keep, and what a
+refusal of it sticks to."""
 
 from hashlib import sha256
 
@@ -7,7 +8,23 @@ from gateway.engine.order import Order
 from gateway.settings import Budget, Settings
 from gateway.state.budgets import Cap, Caps
 from gateway.state.terms import Terms
+from policies.facts import Facts
 from policies.plans import Plan, worst_case_micro
+from policies.policy import resolve
+from policies.wishes import Wishes
+
+
+def wishes(settings: Settings, order: Order, facts: Facts) -> Wishes:
+    """What the order asks for, its floor made exact: the request's or the team's, else the policy's of this moment."""
+    wish, team = order.wish, settings.teams.get(order.team)
+    return Wishes(
+        tier=wish.tier or resolve(order.policy, facts).tier,
+        max_cost_micro=wish.max_cost_micro,
+        deadline_s=wish.deadline_s,
+        models=wish.models,
+        allowed=team.offers if team else None,
+        metadata=wish.metadata,
+    )
 
 
 def terms(settings: Settings, order: Order, plan: Plan) -> Terms:

@@ -38,6 +38,31 @@ class Witness:
         self._metrics.cost.add(attempt.cost_micro, attempt.offer, tier, attempt.cost_source or "table")
         if attempt.failure is not None:
             self._metrics.wasted.add(attempt.cost_micro, attempt.offer, outcome)
+        drift_micro = attempt.cost_micro - attempt.price_micro
+        if drift_micro and attempt.cost_source == "provider":
+            self._metrics.cost_drift.add(abs(drift_micro), attempt.offer, "over" if drift_micro > 0 else "under")
+
+    def resolved(self, record: EditRecord, attempt: AttemptRecord) -> None:
+        """What became of an unresolved attempt was found out; the edit was counted when it was left unresolved."""
+        outcome = outcome_of(attempt)
+        self._charged(attempt, outcome)
+        log.warning(
+            "attempt_reconciled", edit=record.id, attempt=attempt.id, offer=attempt.offer, state=attempt.state.value,
+            outcome=outcome, cost_micro=attempt.cost_micro, status=record.status.value,
+        )  # fmt: skip
+
+    def corrected(self, record: EditRecord, attempt: AttemptRecord, finding: str, difference_micro: int) -> None:
+        """The provider charged otherwise than we had booked."""
+        if difference_micro > 0:
+            tier = self._offers[attempt.offer].tier.value if attempt.offer in self._offers else "other"
+            self._metrics.cost.add(difference_micro, attempt.offer, tier, "provider")
+        log.error(
+            "charge_differs", edit=record.id, attempt=attempt.id, offer=attempt.offer, finding=finding,
+            difference_micro=difference_micro,
+        )  # fmt: skip
+
+    def reconciled(self, provider: str, finding: str) -> None:
+        self._metrics.reconciliations.labels(provider, finding).inc()
 
     def edit_ended(self, record: EditRecord, end: End) -> None:
         outcome = end.status.value if end.status is not Status.SUCCEEDED else "late" if end.late else "ok"

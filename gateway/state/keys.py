@@ -9,6 +9,9 @@ PERMITS = f"{_TAG}:permits:"  # + provider account
 REPLICAS = f"{_TAG}:replicas"
 LEDGER = f"{_TAG}:ledger"
 UNRESOLVED = f"{_TAG}:unresolved"
+FACTS = f"{_TAG}:facts"
+CIRCUIT = f"{_TAG}:circuit:"  # + offer or provider account
+DRAINED = f"{_TAG}:drained"
 BUDGET = f"{_TAG}:budget:"  # + scope + ':' + window
 GATEWAY_TOTAL = f"{BUDGET}gateway:total"  # the first acceptance writes it, and nothing ever removes it
 

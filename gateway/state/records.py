@@ -90,9 +90,10 @@ class Output(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Wish(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What an edit asks for beyond the picture: quality, money, time, and where the answer goes."""
+    """What an edit asks for beyond the picture: quality, money, time, and where the answer goes. `tier` None: the
+    policy's, as its rules stood at the plan."""
 
-    tier: Tier
+    tier: Tier | None = None
     policy: str
     models: tuple[str, ...] = ()
     max_cost_micro: int | None = None

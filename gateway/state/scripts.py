@@ -35,6 +35,7 @@ class Step(StrEnum):
     DROP_KEY = "drop_key"
     ADMIT = "admit"
     RESTORE = "restore"
+    TURN = "turn"
 
 
 LIBRARIES = ("prelude", "money", "ending")

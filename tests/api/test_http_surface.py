@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from gateway.cli.throwaway import in_folder
-from gateway.settings import load
+from gateway.configuration import load
 from tests.end_to_end.stage import (
     EDIT_KEY,
     OTHER_KEY,
@@ -249,11 +249,15 @@ OPERATIONS = {
     ("post", "/v1/edits"),
     ("get", "/v1/edits/{edit_id}"),
     ("get", "/v1/edits/{edit_id}/images/{number}"),
+    ("post", "/v1/quotes"),
     ("get", "/v1/models"),
     ("get", "/v1/usage"),
     ("get", "/admin/unresolved"),
     ("get", "/admin/corrections"),
     ("post", "/admin/edits/{edit_id}/attempts/{number}/verdict"),
+    ("get", "/admin/providers"),
+    ("post", "/admin/providers/{name}/drain"),
+    ("post", "/admin/providers/{name}/restore"),
     ("get", "/healthz"),
     ("get", "/readyz"),
     ("get", "/metrics"),

@@ -14,7 +14,7 @@ import shutil
 import socket
 import tempfile
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -22,29 +22,30 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
-import pytest
 import pytest_asyncio
 from PIL import Image
 
+from gateway.configuration import load
 from gateway.engine.timing import Timing
 from gateway.rehearsal.server import Rehearsal
 from gateway.secret import key_hash
 from gateway.server import serving
-from gateway.settings import load
 from gateway.state.embedded import stop
 
 Answer = dict[str, Any]
 T = TypeVar("T")
 
 KEY, READ_KEY, EDIT_KEY, OTHER_KEY, EXPIRED_KEY = "kx_all", "kx_read", "kx_edit", "kx_other", "kx_expired"
-PURSE_KEY, SLOW_KEY, POOR_KEY, STRICT_KEY = "kx_purse", "kx_slow", "kx_poor", "kx_strict"
+PURSE_KEY, SLOW_KEY, POOR_KEY, STRICT_KEY, NARROW_KEY = "kx_purse", "kx_slow", "kx_poor", "kx_strict", "kx_narrow"
+OPERATOR_KEY = "kx_operator"
 SECONDS = 0.2
 """How long an edit takes at the stand-ins."""
 
 PROVIDERS = ("runware", "runflow")
 """Each is also the name of the policy that tries it first, and the other one after it."""
 
-TIMING = Timing(resolve_s=5.0, refresh_s=(0.1, 0.2))
+TIMING = Timing(resolve_s=5.0, refresh_s=(0.1, 0.2), reconcile_s=3600.0)
+"""The reconciler asks providers, too, and tests count who was asked."""
 
 CONFIG = """\
 [state]
@@ -103,6 +104,10 @@ offers = ["runware/kontext-max", "runware/kontext-pro", "runware/kontext-dev"]
 [policies.max_first]
 offers = ["runware/kontext-max", "runware/kontext-pro"]
 
+[policies.degrading]
+degrade_to = "draft"
+offers = ["closed/kontext-pro", "runware/kontext-dev"]
+
 [policies.preview]
 tier = "preview"
 offers = ["local/preview"]
@@ -114,6 +119,7 @@ keys = [
     {{ id = "read", hash = "{read_key}", scopes = ["read"] }},
     {{ id = "edit", hash = "{edit_key}", scopes = ["edit"] }},
     {{ id = "expired", hash = "{expired_key}", expires = 2020-01-01 }},
+    {{ id = "operator", hash = "{operator_key}", scopes = ["admin"] }},
 ]
 
 [teams.purse]  # three standard edits a day, and one key that may do little
@@ -129,6 +135,12 @@ keys = [
 policy = "runware"
 require_idempotency_key = true
 keys = ["{strict_key}"]
+
+[teams.narrow]  # may use one offer, and asks for premium where a request says nothing
+policy = "max_first"
+tier = "premium"
+offers = ["runware/kontext-max"]
+keys = ["{narrow_key}"]
 
 [teams.others]
 policy = "runware"
@@ -217,6 +229,13 @@ class Stage:
             return None if answer["status"] in ("queued", "running") else answer
 
         return await eventually(probe, within_s)
+
+    async def restore(self) -> None:
+        """An operator says of every provider that it is well."""
+        for provider in (*PROVIDERS, "closed", "silent", "local"):
+            path = f"/admin/providers/{provider}/restore"
+            response = await self.request("POST", path, key=OPERATOR_KEY, json={"note": "a test begins"})
+            assert response.status_code == 200, response.text
 
     def billed(self) -> list[str]:
         """Who charged for what, as offers."""
@@ -330,11 +349,13 @@ def configuration(folder: Path, rehearsal: Rehearsal, *, pictures: int, closed: 
             read_key=key_hash(READ_KEY),
             edit_key=key_hash(EDIT_KEY),
             expired_key=key_hash(EXPIRED_KEY),
+            operator_key=key_hash(OPERATOR_KEY),
             other_key=key_hash(OTHER_KEY),
             purse_key=key_hash(PURSE_KEY),
             slow_key=key_hash(SLOW_KEY),
             poor_key=key_hash(POOR_KEY),
             strict_key=key_hash(STRICT_KEY),
+            narrow_key=key_hash(NARROW_KEY),
         )
     )
     return path
@@ -356,9 +377,11 @@ async def theatre() -> AsyncGenerator[Stage]:
                 yield Stage(url, rehearsal, http, f"http://127.0.0.1:{pictures}", closed)
 
 
-@pytest.fixture
-def stage(theatre: Stage) -> Iterator[Stage]:
-    """The stage, swept: no script, no bill, no log. A test leaves no edit going on."""
+@pytest_asyncio.fixture(loop_scope="session")
+async def stage(theatre: Stage) -> AsyncGenerator[Stage]:
+    """The stage, swept: no script, no bill, no log, and no provider is sick of what it was made to say before. A test
+    leaves no edit going on."""
     theatre.rehearsal.reset()
+    await theatre.restore()
     yield theatre
     theatre.rehearsal.faults.reset()

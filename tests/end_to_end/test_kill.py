@@ -12,7 +12,7 @@ from tests.end_to_end.stage import PHOTO_URI, PROMPT, cost_micro, story
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-PRIMARIES = {"cheapest": "runware/kontext-pro", "runflow_first": "runflow/kontext-pro"}
+PRIMARIES = {"production": "runware/kontext-pro", "runflow_first": "runflow/kontext-pro"}
 
 
 def engine_pids(field: Field) -> set[str]:
@@ -74,12 +74,12 @@ async def test_two_gateways_share_one_engine_and_the_dead_ones_edits(field: Fiel
     await field.reset()
     one, two = await asyncio.gather(field.gateway(), field.gateway())
     assert len(engine_pids(field)) == 1
-    edit_id = await field.begin(one, policy="cheapest")
+    edit_id = await field.begin(one, policy="production")
     assert (await field.read(two, edit_id))["id"] == edit_id
     await field.submitted(1)
     await one.end(signal.SIGKILL)
     await assert_paid_once(field, two, {edit_id: "runware/kontext-pro"})
-    again = await field.begin(two, policy="cheapest")
+    again = await field.begin(two, policy="production")
     assert (await field.ended(two, again))["status"] == "succeeded"
     assert await two.end(signal.SIGTERM) == 0
 
@@ -87,7 +87,7 @@ async def test_two_gateways_share_one_engine_and_the_dead_ones_edits(field: Fiel
 async def test_sigterm_ends_at_once_and_the_next_gateway_goes_on(field: Field) -> None:
     await field.reset()
     first = await field.gateway()
-    edit_id = await field.begin(first, policy="cheapest")
+    edit_id = await field.begin(first, policy="production")
     await field.submitted(1)
     began_s = time.monotonic()
     assert await first.end(signal.SIGTERM) == 0
@@ -99,7 +99,7 @@ async def test_a_waiting_caller_is_not_cut_off_by_sigterm_without_an_answer(fiel
     await field.reset()
     server = await field.gateway()
     headers = {"authorization": f"Bearer {KEY}"}
-    document = {"prompt": PROMPT, "images": [PHOTO_URI], "policy": "cheapest"}
+    document = {"prompt": PROMPT, "images": [PHOTO_URI], "policy": "production"}
     waiting = asyncio.create_task(field.http.post(f"{server.url}/v1/edits", json=document, headers=headers))
     await field.submitted(1)
     assert await server.end(signal.SIGTERM) == 0

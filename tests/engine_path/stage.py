@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import cast
 
 from adapters.contract import Edit, HttpReply, ImageFormat, Picture, Tier
+from gateway.configuration import load
 from gateway.egress import Egress
 from gateway.engine.attempts import Runner
 from gateway.engine.delivery import Delivery
 from gateway.engine.engine import Engine
 from gateway.engine.handover import HandOver
+from gateway.engine.health import Health
 from gateway.engine.order import Order
 from gateway.engine.route import Route
 from gateway.engine.timing import Timing
@@ -21,8 +23,9 @@ from gateway.engine.witness import Witness
 from gateway.observe import Metrics
 from gateway.pictures import Pictures
 from gateway.results import Kind, Results
-from gateway.settings import Settings, load
+from gateway.settings import Settings
 from gateway.state.edits import Edits
+from gateway.state.health import SharedHealth
 from gateway.state.records import EditRecord, Output, Wish
 from policies.plans import Policy
 from tests.engine_path.hand_clock import HandClock, Metronome
@@ -142,9 +145,12 @@ class Replica:
         runner = Runner(wire, self.edits, clock, self.metrics, timing)
         delivery = Delivery(wire, stage.pictures, stage.shelf, clock, timing)
         witness = Witness(self.metrics, settings.offers)
-        route = Route(settings, self.edits, runner, delivery, witness, clock, timing)
+        self.health = Health(settings, SharedHealth(stage.line, name), self.metrics, clock)
+        route = Route(settings, self.edits, runner, delivery, self.health, witness, clock, timing)
         handover = HandOver(egress, stage.shelf, clock)
-        self.engine = Engine(settings, self.edits, route, handover, witness, self.metrics, self.metronome, timing)
+        self.engine = Engine(
+            settings, self.edits, route, handover, self.health, witness, self.metrics, self.metronome, timing
+        )
 
     async def accept(
         self,

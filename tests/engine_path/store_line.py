@@ -30,6 +30,11 @@ class StoreLine(Redis):
         self._names[found.sha] = name
         return found
 
+    def pipeline(self, *args, **options):
+        if self.away:
+            raise RedisConnectionError("the store is away")
+        return super().pipeline(*args, **options)
+
     async def execute_command(self, *args, **options):
         step = self._names.get(args[1]) if args[0] == "EVALSHA" else None
         if step and step in self.before:

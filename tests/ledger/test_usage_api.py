@@ -22,10 +22,11 @@ from gateway.cli.client import CallFailed
 from gateway.cli.exits import Exit
 from gateway.cli.usage import _ask, sparkline, usage
 from gateway.clock import SystemClock
+from gateway.configuration import load
 from gateway.ledger.book import Book
 from gateway.ledger.usage import Query
 from gateway.secret import key_hash
-from gateway.settings import Settings, load
+from gateway.settings import Settings
 from tests.ledger.histories import MAX, History
 
 CONFIG = f"""\

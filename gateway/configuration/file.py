@@ -1,0 +1,152 @@
+"""A file, or development without one, as settings: the sections resolved one by one, in the order of their needs."""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from datetime import date
+from hashlib import sha256
+from pathlib import Path
+
+import msgspec
+
+from gateway.configuration.place import SettingsError, converted
+from gateway.configuration.policies import policy
+from gateway.configuration.providers import provider, secret
+from gateway.configuration.teams import budget, team
+from gateway.secret import Secret, key_hash
+from gateway.sections import ALL_SCOPES, File
+from gateway.settings import Settings
+from policies.price import MissingPrice, require_price
+
+DEVELOPMENT_TEAM = "development"
+
+
+def environment() -> Mapping[str, str]:
+    """The process's environment, for those who hand it to `load`."""
+    return os.environ  # noqa: TID251 - the one reader
+
+
+def find_file(given: str | None, env: Mapping[str, str]) -> Path | None:
+    """`--config`, else `KONTEXT_CONFIG`, else `./kontext.toml` where there is one."""
+    if named := given or env.get("KONTEXT_CONFIG"):
+        return Path(named)
+    here = Path("kontext.toml")
+    return here if here.exists() else None
+
+
+def load(path: Path | None, env: Mapping[str, str], day: date, *, development_key: str | None = None) -> Settings:
+    """The settings of a file, or of development without one (loopback, the preview, one team with one key).
+
+    `day` (UTC) is the one from which every offer must have a price.
+    """
+    if path is not None:
+        return _priced(_resolve(_read(path), path.parent, env, None), day)
+    if development_key is None:
+        raise SettingsError("no configuration file: name one by --config, or give a development key")
+    return _priced(_resolve(_development(env, development_key), Path(), env, development_key), day)
+
+
+def _priced(settings: Settings, day: date) -> Settings:
+    for offer in settings.offers.values():
+        try:
+            require_price(offer, day)
+        except MissingPrice as error:
+            raise SettingsError(f"providers.{offer.provider}.models.{offer.model}: {error}") from None
+    return settings
+
+
+def _read(path: Path) -> File:
+    try:
+        document = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError:
+        raise SettingsError(f"{path}: is not UTF-8 text") from None
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise SettingsError(f"{path}: is not TOML: {error}") from None
+    return converted("", document, File)
+
+
+# --- development, without a file ------------------------------------------------------------------------------------
+
+_KEY_VARIABLES = {"runware": "RUNWARE_API_KEY", "runflow": "RUNFLOW_API_KEY"}
+
+
+def _development(env: Mapping[str, str], key: str) -> File:
+    """Loopback only and nothing that costs: provider keys in the environment add offers that a request can name, and
+    never move traffic to paid ones by themselves."""
+    paid = {name: {"api_key": f"env:{variable}"} for name, variable in _KEY_VARIABLES.items() if env.get(variable)}
+    return File(
+        providers={"local": {}, **paid},
+        policies={"preview": {"tier": "preview", "offers": ["local/preview"]}},
+        teams={DEVELOPMENT_TEAM: {"policy": "preview", "keys": [{"hash": key_hash(key), "scopes": list(ALL_SCOPES)}]}},
+    )
+
+
+# --- resolving ------------------------------------------------------------------------------------------------------
+
+
+def _resolve(file: File, base: Path, env: Mapping[str, str], development_key: str | None) -> Settings:
+    providers = {name: provider(name, section, env, base) for name, section in file.providers.items()}
+    known = {offer.name: offer for provider in providers.values() for offer in provider.offers}
+    policies = {name: policy(name, section, known) for name, section in file.policies.items()}
+    teams = {name: team(name, section, policies, known) for name, section in file.teams.items()}
+    state_dir = (base / file.state.dir).resolve()
+    return Settings(
+        server=file.server,
+        state=file.state,
+        state_dir=state_dir,
+        results_url=file.results.url or f"file:{state_dir / 'results'}",
+        secrets=_secrets(file, env, base),
+        engine=Path(env["KONTEXT_ENGINE"]) if env.get("KONTEXT_ENGINE") else None,
+        allow_hosts=file.egress.allow_hosts,
+        limits=file.limits,
+        retention_s=_retention_s(file),
+        ledger_url=_ledger_url(file, base),
+        budget=budget("budget", file.budget),
+        providers=providers,
+        offers=known,
+        policies=policies,
+        teams={name: found for name, (found, _) in teams.items()},
+        keys={key.hash: key for _, keys in teams.values() for key in keys},
+        revision=sha256(msgspec.json.encode(file, order="sorted")).hexdigest()[:12],
+        development_key=development_key,
+    )
+
+
+def _secrets(file: File, env: Mapping[str, str], base: Path) -> tuple[Secret, ...]:
+    given = file.server.secret
+    references = (given,) if isinstance(given, str) else (given or ())
+    if not references and not file.state.url.startswith("embedded:"):
+        raise SettingsError(
+            'server.secret: needed with a shared store; write secret = "file:PATH" (32 random bytes or more)'
+        )
+    return tuple(secret("server.secret", reference, env, base) for reference in references)
+
+
+def _ledger_url(file: File, base: Path) -> str:
+    """SQLite's path is relative to the configuration's folder, as every path in it."""
+    scheme, _, path = file.ledger.url.partition(":")
+    if scheme == "sqlite":
+        return f"sqlite:{(base / path).resolve()}"
+    if scheme in ("postgresql", "postgres"):
+        return file.ledger.url
+    raise SettingsError("ledger.url: expected sqlite:PATH or postgresql://USER:PASSWORD@HOST/DATABASE")
+
+
+def _retention_s(file: File) -> float:
+    seconds = _seconds("retention.results", file.retention.results)
+    if seconds < _UNITS["d"]:
+        raise SettingsError("retention.results: at least 24h, for which a repeated Idempotency-Key finds its edit")
+    return seconds
+
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def _seconds(place: str, text: str) -> float:
+    """`24h` in seconds."""
+    number, unit = text[:-1], text[-1:]
+    if not number.isdigit() or unit not in _UNITS:
+        raise SettingsError(f"{place}: expected a whole number and one of s m h d, such as 24h")
+    return int(number) * _UNITS[unit]

@@ -1,0 +1,71 @@
+"""A provider's section as an account: its adapter, its key, and what it sells."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from adapters.contract import Offer
+from adapters.registry import check, make
+from gateway.catalogue import Catalogue, offers, read_catalogue, shipped
+from gateway.configuration.place import SettingsError, converted
+from gateway.secret import Secret, read_secret
+from gateway.sections import ProviderSection
+from gateway.settings import Provider
+
+
+def provider(name: str, section: dict[str, Any], env: Mapping[str, str], base: Path) -> Provider:
+    place = f"providers.{name}"
+    shared = {key: value for key, value in section.items() if key in ProviderSection.__struct_fields__}
+    settings = converted(place, shared, ProviderSection)
+    catalogue = _catalogue(place, name, settings.adapter)
+    own = {key: value for key, value in section.items() if key not in shared}
+    billed = catalogue.billed if settings.billed is None else settings.billed
+    key = None if settings.api_key is None else secret(f"{place}.api_key", settings.api_key, env, base)
+    if billed and key is None:
+        raise SettingsError(
+            f'{place}.api_key: a billed provider needs its key; write api_key = "env:NAME" or "file:PATH"'
+        )
+    try:
+        base_url = (settings.base_url or catalogue.base_url).rstrip("/")
+        sold = _served(base_url, offers(name, catalogue, settings.models, billed=billed))
+        for offer in sold:
+            check(catalogue.adapter, offer)
+        return Provider(
+            name=name,
+            adapter=make(catalogue.adapter, own),
+            base_url=base_url,
+            key=key,
+            result_hosts=settings.result_hosts,
+            max_concurrency=settings.max_concurrency,
+            timeout_s=settings.timeout_s,
+            offers=sold,
+        )
+    except ValueError as error:
+        raise SettingsError(f"{place}.{error}") from None
+
+
+def _served(base_url: str, known: tuple[Offer, ...]) -> tuple[Offer, ...]:
+    """An engine inside the process serves the model of its name and no other."""
+    scheme, _, engine = base_url.partition(":")
+    return tuple(offer for offer in known if offer.model == engine) if scheme == "embedded" else known
+
+
+def _catalogue(place: str, name: str, adapter: str | None) -> Catalogue:
+    """The shipped catalogue of the provider's name, else of the adapter it names."""
+    catalogues = {provider: read_catalogue(provider) for provider in shipped()}
+    if name in catalogues and adapter in (None, catalogues[name].adapter):
+        return catalogues[name]
+    for catalogue in catalogues.values():
+        if catalogue.adapter == adapter:
+            return catalogue
+    adapters = ", ".join(sorted({catalogue.adapter for catalogue in catalogues.values()}))
+    raise SettingsError(
+        f"{place}.adapter: expected one of {adapters}; a provider of another name must say which it speaks"
+    )
+
+
+def secret(place: str, reference: str, env: Mapping[str, str], base: Path) -> Secret:
+    try:
+        return read_secret(reference, env, base)
+    except ValueError as error:
+        raise SettingsError(f"{place}: {error}") from None
