@@ -307,8 +307,9 @@ def _is_repeat(record: EditRecord, attempt: AttemptRecord) -> bool:
 
 
 def _as_failure(outcome: Unresolved) -> Failed:
-    """What nobody could resolve, for a team that goes on all the same: like a task that failed."""
-    return Failed(kind=FailureKind.TASK_FAILED, fate=Fate.NOT_RUN, message=outcome.message)
+    """What nobody could resolve, for a team that goes on all the same: at another offer, since this one may have taken
+    the work already."""
+    return Failed(kind=FailureKind.UNSUPPORTED, fate=Fate.NOT_RUN, message=outcome.message)
 
 
 def _holds_unresolved(record: EditRecord) -> bool:

@@ -2,10 +2,12 @@
 
 import pytest
 
-from adapters.contract import FailureKind, HttpReply
-from gateway.state.records import AttemptState, Status
+from adapters.contract import Edit, FailureKind, HttpReply, ImageFormat, Picture, Tier
+from gateway.engine.order import Order
+from gateway.state.records import AttemptState, Status, Wish
+from policies.plans import Policy
 from tests.engine_path.script import PICTURES, RUNFLOW, RUNWARE, Line, broken, not_sent, status
-from tests.engine_path.stage import RESULT, RUNFLOW_PRO, RUNWARE_PRO, Stage, picture
+from tests.engine_path.stage import RESULT, RUNFLOW_PRO, RUNWARE_PRO, TEAM, Stage, picture
 
 
 def bought(stage: Stage) -> int:
@@ -153,7 +155,10 @@ async def test_an_answer_of_a_strange_status_is_no_picture(stage: Stage):
 
 async def test_an_edit_whose_input_is_gone_fails_and_buys_nothing(stage: Stage):
     replica = stage.replica()
-    record = await replica.accept(RUNWARE_PRO)
-    await stage.shelf.delete(record.team, "inputs", record.edit.images[0].digest)
+    gone = Picture("0" * 64, ImageFormat.PNG, 48, 32, 100)
+    wish = Wish(tier=Tier.PREVIEW, policy="any", models=(RUNWARE_PRO,))
+    policy = Policy(name="any", tier=Tier.PREVIEW, offers=(RUNWARE_PRO,))
+    edit = Edit(prompt="Make it blue", images=(gone,))
+    record = await replica.engine.accept(Order(team=TEAM, key_id="ci", edit=edit, wish=wish, policy=policy))
     ended = await replica.ended(record)
     assert (ended.status, ended.attempts[0].failure, bought(stage)) == (Status.FAILED, FailureKind.INVALID, 0)
