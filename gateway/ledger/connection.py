@@ -1,11 +1,13 @@
 """One engine to the books, whatever runs them: SQLite in a file, or PostgreSQL by address."""
 
+import asyncio
 import sqlite3
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import aiosqlite
 from sqlalchemy import URL, Connection, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -36,8 +38,7 @@ def connect(url: str, *, busy_s: float = 5.0) -> AsyncEngine:
 
 
 def _sqlite(path: Path, busy_s: float) -> AsyncEngine:
-    """WAL, so that several processes read while one writes; every commit reaches the disk, since the outbox forgets
-    what was committed."""
+    """Every commit reaches the disk, since the outbox forgets what was committed."""
     if not path.name:
         raise LedgerRefused(f"[ledger] url names no file. {_EXPECTED}")
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -46,13 +47,33 @@ def _sqlite(path: Path, busy_s: float) -> AsyncEngine:
     def prepare(connection: Any, _: object) -> None:  # noqa: ANN401 - the driver's own
         connection.isolation_level = None  # transactions are begun below, not guessed at by the driver
         cursor = connection.cursor()
-        for pragma in ("journal_mode=WAL", "synchronous=FULL"):
-            cursor.execute(f"PRAGMA {pragma}")
+        cursor.execute("PRAGMA synchronous=FULL")
         cursor.close()
 
     event.listen(engine.sync_engine, "connect", prepare)
     event.listen(engine.sync_engine, "begin", _begin)
     return engine
+
+
+async def write_ahead(engine: AsyncEngine, *, tries: int = 100, pause_s: float = 0.05) -> None:
+    """Keeps a SQLite file by a write-ahead log, so that several processes read while one writes. The file remembers it.
+
+    While somebody else uses the file this change is refused at once, whatever the timeout (SQLite waits for no lock
+    that it would take while it holds another), so it is asked for again.
+    """
+    path = engine.url.database
+    if engine.dialect.name != "sqlite" or path is None:
+        return
+    for left in reversed(range(tries)):
+        try:
+            async with aiosqlite.connect(path) as plain:  # the engine's own would begin a transaction first
+                await plain.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError:
+            if not left:
+                raise
+            await asyncio.sleep(pause_s)
+        else:
+            return
 
 
 def _begin(connection: Connection) -> None:

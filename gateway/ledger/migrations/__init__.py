@@ -11,7 +11,7 @@ from alembic.util.exc import CommandError
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from gateway.ledger.connection import LedgerRefused, connect, unavailable
+from gateway.ledger.connection import LedgerRefused, connect, unavailable, write_ahead
 
 _LOCK = 0x6B6F6E74657874  # "kontext": any number, if it is always the same
 
@@ -27,6 +27,7 @@ async def migrate(url: str) -> None:
 
 async def migrate_engine(engine: AsyncEngine) -> None:
     with unavailable():
+        await write_ahead(engine)
         async with engine.connect() as connection:
             connection = await connection.execution_options(writes=True)  # SQLite: nobody else writes meanwhile
             async with connection.begin():
