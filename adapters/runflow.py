@@ -2,7 +2,8 @@
 
 Its protocol was read from documentation and public clients, never called: whatever they left open or told in two ways
 is a setting, and `read` accepts every shape that one of them shows. Runflow does not promise idempotent submits, so a
-lost answer is looked up for `quarantine_s` and never simply sent again.
+lost answer is looked up for `quarantine_s` and never simply sent again. That a run was never started is known only
+where `absent_after_s` says when the run list can be believed.
 """
 
 import re
@@ -60,6 +61,8 @@ ADVICE = {
 
 POLL_LEAST_S = 0.5
 FIRST_LOOK_S = 2.0
+PROOFS = 3  # the whole list is read so often: it may be away
+PAGE_RUNS, MOST_PAGES = 500, 200
 DATA_URI_HEAD = len("data:image/jpeg;base64,")
 
 # Statuses that prove that nothing was started. Every other one on a submit proves nothing.
@@ -131,19 +134,24 @@ class Runflow(Struct, frozen=True):
         if call.step.may_cost:
             return self._read_submit(attempt, call, reply)
         if call.step is Step.LOOK_UP:
-            return self._read_look_up(attempt, reply)
+            return self._read_look_up(attempt, call, reply)
         return self._read_poll(attempt, call, reply)
 
     def recover(self, attempt: Attempt, tried: int) -> Next | None:
-        """Look-ups with doubling gaps that add up to the quarantine; then nothing is left to ask."""
+        """Look-ups with doubling gaps that add up to the quarantine. Then, where silence may count, the whole list once
+        the submit is old enough; else nothing is left to ask."""
         waited, gap = 0.0, FIRST_LOOK_S
-        for _ in range(tried):
+        for way in range(1, tried + 1):
             waited, gap = waited + gap, gap * 2
             if waited >= self.settings.quarantine_s:
-                return None
-        wanted = quote(f"client_ref.EQ:'{attempt.id}'", safe="")
-        call = self._api(Step.LOOK_UP, "GET", f"{self.settings.list_path}?q={wanted}")
-        return Next(call=call, after=min(gap, self.settings.quarantine_s - waited))
+                return self._proof(attempt, tried - way)
+        return Next(call=self._look_up(attempt), after=min(gap, self.settings.quarantine_s - waited))
+
+    def _proof(self, attempt: Attempt, number: int) -> Next | None:
+        guard_s = self.settings.absent_after_s
+        if guard_s is None or number >= PROOFS:
+            return None
+        return Next(call=self._page(attempt, 1), after=FIRST_LOOK_S * number, guard=guard_s)
 
     def cancel(self, attempt: Attempt, call: HttpCall) -> HttpCall | None:
         """None: the only cancel is an administrator's, and it neither stops the work nor refunds it."""
@@ -206,6 +214,15 @@ class Runflow(Struct, frozen=True):
             seed=sent.seed,
             sync_mode=own.sync_mode,
         )
+
+    def _look_up(self, attempt: Attempt, more: str = "", carry: dict[str, str] | None = None) -> HttpCall:
+        wanted = quote(f"client_ref.EQ:'{attempt.id}'", safe="")
+        return self._api(Step.LOOK_UP, "GET", f"{self.settings.list_path}?q={wanted}{more}", carry=carry)
+
+    def _page(self, attempt: Attempt, number: int, cursor: str = "") -> HttpCall:
+        """A page of the whole list: its silence counts with that of all others."""
+        after = f"&pq={quote(cursor, safe='')}" if cursor else ""
+        return self._look_up(attempt, f"&limit={PAGE_RUNS}{after}", {"page": str(number)})
 
     def _poll(self, run_id: str) -> HttpCall:
         path = self.settings.poll_path.replace("{run_id}", quote(run_id, safe=""))
@@ -294,9 +311,12 @@ class Runflow(Struct, frozen=True):
             return Next(call=self._poll(run_id))
         return self._judge(attempt, run, run_id)
 
-    def _read_look_up(self, attempt: Attempt, reply: HttpReply) -> Outcome:
+    def _read_look_up(self, attempt: Attempt, call: HttpCall, reply: HttpReply) -> Outcome:
         """A run that is found is read by itself: the list may leave out its output and cost."""
-        found = runs.of_attempt(replies.document(reply), attempt)
+        document = replies.document(reply)
+        found = runs.of_attempt(document, attempt)
+        if _is_success(reply) and not found and "page" in call.carry:
+            return self._read_page(attempt, int(call.carry["page"]), runs.page(document))
         if not _is_success(reply) or not found:
             return Unclear(message=f"no run of ours in Runflow's list (HTTP {reply.status})")
         own = [run for run in found if runs.holds_our_prompt(run, attempt)]
@@ -306,6 +326,18 @@ class Runflow(Struct, frozen=True):
         ended_badly = (*statuses.failed, *statuses.cancelled)
         best = min(own, key=lambda run: runs.status(run) in ended_badly)
         return Next(call=self._poll(replies.identifier(best.get("id"))))
+
+    def _read_page(self, attempt: Attempt, number: int, page: runs.Page) -> Outcome:
+        """Without a run of ours. Only a list that was read to its end, and names what its runs refer to, proves that
+        there is none."""
+        if not page.is_told or self.settings.absent_after_s is None:
+            return _UNTOLD
+        if page.cursor and number < MOST_PAGES:
+            return Next(call=self._page(attempt, number + 1, page.cursor))
+        if page.cursor or page.length >= PAGE_RUNS:
+            return _UNTOLD
+        message = "Runflow lists no run of ours, long enough after the submit: it never arrived"
+        return Failed(kind=FailureKind.NOT_SENT, fate=Fate.NOT_RUN, message=message)
 
     def _judge(self, attempt: Attempt, run: replies.Tree, run_id: str) -> Outcome:
         statuses, status = self.settings.statuses, runs.status(run)
@@ -347,6 +379,8 @@ class Runflow(Struct, frozen=True):
 
 
 # --- reading, without settings --------------------------------------------------------------------------------------
+
+_UNTOLD = Unclear(message="Runflow's list cannot be read to its end, so its silence proves nothing")
 
 
 def _is_success(reply: HttpReply) -> bool:

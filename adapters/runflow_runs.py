@@ -1,5 +1,7 @@
 """What a Runflow run says, read as a tree: its state, whose it is, its pictures and its bill."""
 
+from msgspec import Struct
+
 from adapters import replies
 from adapters.contract import Attempt, Inline, Link
 
@@ -20,6 +22,24 @@ def holds_our_prompt(run: replies.Tree, attempt: Attempt) -> bool:
     not compared: it is part of what our reference derives from, and Runflow renames models."""
     prompt = replies.text(replies.tree(run.get("input")).get("prompt"))
     return prompt in ("", attempt.edit.prompt) or bool(attempt.edit.enhance_prompt)
+
+
+class Page(Struct, frozen=True, kw_only=True):
+    """A page of the list of runs. `is_told`: it is one, and each of its runs says what it refers to. `cursor` leads to
+    the next page; empty where it names none."""
+
+    length: int
+    cursor: str
+    is_told: bool
+
+
+def page(document: object) -> Page:
+    top = replies.tree(document)
+    places = (document, *top.values())
+    listed = [replies.tree(run) for place in places for run in replies.items(place)]
+    named = (replies.text(place.get("next_pq")) for place in (top, *map(replies.tree, top.values())))
+    told = any(isinstance(place, list) for place in places) and all("client_ref" in run for run in listed)
+    return Page(length=len(listed), cursor=next(filter(None, named), ""), is_told=told)
 
 
 def of_attempt(document: object, attempt: Attempt) -> list[replies.Tree]:

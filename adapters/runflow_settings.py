@@ -23,9 +23,11 @@ class RunflowSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """What the documentation leaves open. Paths are relative to the base.
 
     `inline_limit_bytes`: the longest data URI sent in the request; larger pictures are uploaded first (0: all are).
-    `quarantine_s`: how long a lost run is looked for; longer than the run list lags behind. `trust_503`: a 503 means
-    that nothing was started. `output_paths`: where pictures may be, tried in this order. `moderation`: a pattern that
-    tells a refusal of content by its code or words, since no code is documented.
+    `quarantine_s`: how long a lost run is looked for; longer than the run list lags behind. `absent_after_s`: so long
+    after the submit, a run that the whole list does not show was never started; left out, silence proves nothing, since
+    no document says how far the list lags behind. `trust_503`: a 503 means that nothing was started. `output_paths`:
+    where pictures may be, tried in this order. `moderation`: a pattern that tells a refusal of content by its code or
+    words, since no code is documented.
     """
 
     submit_path: str = "v1/models/{model_id}/runs"
@@ -40,6 +42,7 @@ class RunflowSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     send_idempotency_key: bool = True
     inline_limit_bytes: Annotated[int, Meta(ge=0)] = 1_048_576
     quarantine_s: Annotated[float, Meta(ge=0)] = 60.0
+    absent_after_s: Annotated[float, Meta(ge=0)] | None = None
     trust_503: bool = True
     statuses: Statuses = Statuses()
     output_paths: tuple[str, ...] = (

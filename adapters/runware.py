@@ -55,6 +55,7 @@ WORDS = {
     FailureKind.LOST: "did not say what became of the task",
     FailureKind.TASK_FAILED: "failed at the task",
     FailureKind.BAD_PICTURE: "finished without a picture",
+    FailureKind.EXPIRED: "cancelled the task and does not say whether it was charged",
 }
 
 # What a status says by itself, whatever the body. Runware documents 401, 402, 403 and 429; 413 comes from whatever

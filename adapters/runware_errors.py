@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from adapters.contract import FailureKind, Fate
 
-_NOT_RUN, _RAN = Fate.NOT_RUN, Fate.RAN
+_NOT_RUN, _RAN, _MAY_HAVE_RUN = Fate.NOT_RUN, Fate.RAN, Fate.MAY_HAVE_RUN
 
 
 class Meaning(Struct, frozen=True, kw_only=True):
@@ -36,6 +36,8 @@ CREDIT = Meaning(kind=FailureKind.CREDIT, at_submit=_NOT_RUN, at_poll=_NOT_RUN, 
 RATE_LIMITED = Meaning(kind=FailureKind.RATE_LIMITED, at_submit=_NOT_RUN, at_poll=None, unnamed=True)
 NO_CAPACITY = Meaning(kind=FailureKind.BUSY, at_submit=_NOT_RUN, at_poll=_NOT_RUN)
 TASK_FAILED = Meaning(kind=FailureKind.TASK_FAILED, at_submit=_RAN, at_poll=_RAN)
+# No document says whether a cancelled task is charged. So polling ends, and its money waits for somebody who knows.
+CANCELLED = Meaning(kind=FailureKind.EXPIRED, at_submit=None, at_poll=_MAY_HAVE_RUN)
 UPSTREAM = Meaning(kind=FailureKind.TASK_FAILED, at_submit=_RAN, at_poll=_RAN, refusable=True)
 UNSUPPORTED = Meaning(kind=FailureKind.UNSUPPORTED, at_submit=_NOT_RUN, at_poll=_NOT_RUN, unnamed=True)
 INVALID = Meaning(kind=FailureKind.INVALID, at_submit=_NOT_RUN, at_poll=_NOT_RUN, unnamed=True)
@@ -52,7 +54,8 @@ TABLE: tuple[tuple[str, Meaning], ...] = (
     (r"(account|organization|workspace)(Suspended|Disabled)", CREDENTIAL),
     (r".*(credits|quota|balance).*|paymentRequired|environmentPaused", CREDIT),
     (r".*rateLimit.*|concurrentRequestLimitExceeded|tooManyRequests", RATE_LIMITED),
-    (r"failedTaskTimeout|task(NotFound|Expired|FailedOrNotFound|Cancelled)", NO_VERDICT),
+    (r"failedTaskTimeout|task(NotFound|Expired|FailedOrNotFound)", NO_VERDICT),
+    (r"taskCancell?ed", CANCELLED),
     (r"noAvailableServer|model(Unavailable|NotReady|Disabled)|providerUnavailable", NO_CAPACITY),
     (r"timeoutProvider|provider(Gateway)?Timeout", TASK_FAILED),
     (r"inferenceError|processingFailed|taskFailed|(down|up)loadFailed|mediaStorageFileCouldNotBeMoved", TASK_FAILED),

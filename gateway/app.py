@@ -157,7 +157,7 @@ async def _open(settings: Settings, clock: Clock, timing: Timing, stack: AsyncEx
     await engine.start()
     stack.push_async_callback(engine.aclose)
     corrections = Corrections(store, keep_ms=keep_ms, min_replicas=settings.state.min_replicas)
-    inquiry = Inquiry(wire)
+    inquiry = Inquiry(wire, clock)
     resolver = Resolver(settings, corrections, inquiry, delivery, handover, witness, clock, timing)
     charges = Charges(settings, book, kept, corrections, inquiry, witness, clock, timing)
     lease = lease_of(store, replica, timing)

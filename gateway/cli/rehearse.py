@@ -60,10 +60,18 @@ def _write(path: Path, url: str, seconds: float) -> None:
 @click.option("--kill-every", type=float, default=5.0, show_default=True, help="Seconds between kills; 0: none.")
 @click.option("--replicas", type=click.IntRange(1, 16), default=3, show_default=True, help="Gateways side by side.")
 @click.option("--late-503", is_flag=True, help="Some submits are answered 503 and accepted later; no 503 is trusted.")
+@click.option("--absent-after", type=float, metavar="S", help="Runflow's absent_after_s; left out, as by default: off.")
 @click.option("--one-key", type=click.IntRange(1, 5000), metavar="N", help="Instead: N posts of one Idempotency-Key.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def storm(
-    edits: int, seed: int, kill_every: float, replicas: int, late_503: bool, one_key: int | None, as_json: bool
+    edits: int,
+    seed: int,
+    kill_every: float,
+    replicas: int,
+    late_503: bool,
+    absent_after: float | None,
+    one_key: int | None,
+    as_json: bool,
 ) -> None:
     """Many edits, about 30 % bad submits of every kind, and gateways killed all the time: is every one paid once?
 
@@ -81,7 +89,14 @@ def storm(
         crowd = _in_folder(lambda folder: crowd_of(one_key, replicas, folder))
         weather.tell_crowd(crowd, as_json=as_json)
         raise SystemExit(Exit.DONE if crowd.is_one else Exit.FAILED)
-    asked = Storm(edits=edits, seed=seed, replicas=replicas, kill_every_s=kill_every or None, late_503=late_503)
+    asked = Storm(
+        edits=edits,
+        seed=seed,
+        replicas=replicas,
+        kill_every_s=kill_every or None,
+        late_503=late_503,
+        absent_after_s=absent_after,
+    )
     seen = _in_folder(lambda folder: break_out(asked, folder, tell))
     weather.tell_storm(asked, seen, as_json=as_json)
     raise SystemExit(Exit.DONE if seen.verdict.is_clean else Exit.FAILED)

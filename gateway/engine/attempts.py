@@ -239,7 +239,7 @@ class _Run:
         """The next way to learn what became of the submit, or the end of the search."""
         since_s = self._unknown_since_s if self._unknown_since_s is not None else self._began_s
         step = self._provider.adapter.recover(self._asked, self._attempt.tried)
-        if step is None or self._now() + step.after - since_s > self._runner.timing.resolve_s:
+        if step is None or self._now() + self._wait_s(step) - since_s > self._runner.timing.resolve_s:
             return self._ended(Unresolved(message))
         if self._too_late(step.call, self._wait_s(step)):
             return await self._ask_on(message)

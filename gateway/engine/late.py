@@ -1,7 +1,8 @@
 """The late truth about attempts that were left unresolved: their provider is asked again, now and then, until it knows.
 
 What was made is settled and delivered, what failed is released, and what is not known stays as it is. Nothing is sent
-that could buy, so an attempt that never arrived is found out by an operator alone.
+that could buy, so an attempt that never arrived is found out by an operator alone, unless the provider's silence is
+declared to be proof (Runflow's `absent_after_s`).
 """
 
 from collections.abc import Iterable

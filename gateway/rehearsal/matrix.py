@@ -49,8 +49,10 @@ _MAY_NOT_BE_TOLD = frozenset(
 )
 """Submits of which nothing was taken, and which look at Runflow like those that were."""
 
+_COST_NOT_TOLD = ((Provider.RUNWARE, Fault.CANCELLED),)
+"""Ends of which no document says whether they are charged."""
+
 _LEFT_OUT: dict[tuple[Provider, Fault], str] = {
-    (Provider.RUNWARE, Fault.CANCELLED): "no verdict at Runware: followed for 15 minutes, then unresolved",
     (Provider.RUNWARE, Fault.ACCEPT_LATE): "a 503 that is no refusal: rehearsed by `storm --late-503`",
     (Provider.RUNFLOW, Fault.ACCEPT_LATE): "a 503 that is no refusal: rehearsed by `storm --late-503`",
 }
@@ -84,7 +86,7 @@ class Cell(Struct, frozen=True):
             told = {FAILED}
         at_runflow = self.provider is Provider.RUNFLOW
         lost = self.step is Step.SUBMIT and self.fault in _MAY_NOT_BE_TOLD
-        if at_runflow and lost:
+        if (at_runflow and lost) or (self.provider, self.fault) in _COST_NOT_TOLD:
             told = {UNRESOLVED}
         may_be_killed_there = killed and (at_runflow or UNRESOLVED in told or self._may_fall_back)
         return frozenset(told | ({UNRESOLVED} if may_be_killed_there else set()))

@@ -57,6 +57,7 @@ BODY: dict[str, Check] = {
     "metadata": anything,
     "client_ref": text(1, 255),
 }
+LISTED, MOST_LISTED = 50, 500
 CLIENT_REF_QUERY = re.compile(r"client_ref\.EQ:'([^']*)'")
 
 
@@ -271,12 +272,14 @@ class Runflow:
         asked = _asked_ref(request)
         seen = [run for run_id in self._runs if (run := self._seen(run_id))]
         found = [run for run in reversed(seen) if asked is None or run.client_ref == asked]
-        limit = request.query.get("limit", "")
-        chosen = found[: int(limit) if limit.isdigit() else 50]
+        limit, cursor = request.query.get("limit", ""), request.query.get("pq", "")
+        begin = int(cursor) if cursor.isdigit() else 0
+        end = begin + (min(int(limit), MOST_LISTED) if limit.isdigit() else LISTED)
+        chosen, more = found[begin:end], str(end) if end < len(found) else None
         ids = tuple(run.task.order.id for run in chosen)
         about = msgspec.structs.replace(about, ids=ids, outcome=f"{len(chosen)} found")
         rows = [await self._wire(request, run) for run in chosen]
-        return json_reply(200, {self.switches.list_key: rows, "next_pq": None}, about)
+        return json_reply(200, {self.switches.list_key: rows, "next_pq": more}, about)
 
     async def _wire(self, request: Request, run: Run) -> JsonObject:
         """A run as it reads now. Every reading signs the links anew."""

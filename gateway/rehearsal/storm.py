@@ -73,8 +73,7 @@ TASK_FAULTS = (
     Fault.EXPIRED_LINK,
     Fault.MODERATED_ON_POLL,
 )
-"""Of accepted work. `cancelled` is left out: at Runware it is no verdict, so the edit is followed for a quarter of an
-hour before it is unresolved, which is longer than a storm."""
+"""Of accepted work. `cancelled` is left out: at Runware nobody says whether it is charged, so it ends unresolved."""
 
 LASTING = frozenset({Fault.ACCEPT_LATE, Fault.ACCEPT_LATE_RESET, Fault.INVISIBLE})
 
@@ -85,13 +84,15 @@ POLICIES = {
 
 
 class Storm(Struct, frozen=True, kw_only=True):
-    """`late_503`: submits answered 503 and accepted all the same are drawn too, and no 503 is trusted."""
+    """`late_503`: submits answered 503 and accepted all the same are drawn too, and no 503 is trusted.
+    `absent_after_s`: Runflow's setting of that name."""
 
     edits: int
     seed: int
     replicas: int = 3
     kill_every_s: float | None = 5.0
     late_503: bool = False
+    absent_after_s: float | None = None
 
 
 class Weather(Struct, frozen=True, kw_only=True):
@@ -110,7 +111,7 @@ class Weather(Struct, frozen=True, kw_only=True):
 async def storm(asked: Storm, folder: Path, tell: Callable[[str], None]) -> Weather:
     """Raises `FleetFailed`. `folder` is empty and keeps what the gateways wrote; its engine is the caller's to end."""
     chance = random.Random(asked.seed)  # noqa: S311 - a draw that can be repeated, not a secret
-    async with _scene(folder, asked.replicas, trust_503=not asked.late_503) as (stand_ins, ships, http):
+    async with _scene(folder, asked) as (stand_ins, ships, http):
         began_s = time.monotonic()
         caller = Caller(http, lambda: ships.urls, random.Random(asked.seed + 1))  # noqa: S311
         async with killing(ships, asked.kill_every_s, random.Random(asked.seed + 2)):  # noqa: S311
@@ -135,26 +136,26 @@ async def storm(asked: Storm, folder: Path, tell: Callable[[str], None]) -> Weat
 
 
 @asynccontextmanager
-async def _scene(
-    folder: Path, replicas: int, *, trust_503: bool = True
-) -> AsyncGenerator[tuple[StandIns, Fleet, httpx.AsyncClient]]:
+async def _scene(folder: Path, asked: Storm) -> AsyncGenerator[tuple[StandIns, Fleet, httpx.AsyncClient]]:
     """The stand-ins, gateways that buy from them, and a client for both."""
     words = ("rehearse", "--port", "0", "--fast", "--seconds", str(SECONDS))
     serving = await Serving.start(*words, log=folder / "stand-ins.log")
     try:
-        config = write_terms(folder, terms(serving.url, trust_503=trust_503))
+        config = write_terms(folder, terms(serving.url, asked))
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=100)
-        async with httpx.AsyncClient(timeout=60, limits=limits) as http, fleet(folder, config, replicas) as ships:
+        async with httpx.AsyncClient(timeout=60, limits=limits) as http, fleet(folder, config, asked.replicas) as ships:
             yield StandIns(http, serving.url), ships, http
     finally:
         await serving.end()
 
 
-def terms(url: str, *, trust_503: bool = True) -> Terms:
+def terms(url: str, asked: Storm) -> Terms:
     """Lost answers are resolved in seconds, and there is room for a crowd."""
-    settings = ("max_concurrency = 200", "timeout_s = 3", f"trust_503 = {str(trust_503).lower()}")
+    settings = ("max_concurrency = 200", "timeout_s = 3", f"trust_503 = {str(not asked.late_503).lower()}")
     runware = Account(name="runware", adapter="runware", base_url=f"{url}/runware/v1", settings=settings)
     patience = (*settings, "quarantine_s = 8")
+    if asked.absent_after_s is not None:
+        patience = (*patience, f"absent_after_s = {asked.absent_after_s}")
     runflow = Account(name="runflow", adapter="runflow", base_url=f"{url}/runflow", settings=patience)
     return Terms(accounts=(runware, runflow), policies=POLICIES, seconds=SECONDS)
 
@@ -274,7 +275,7 @@ class Crowd(Struct, frozen=True, kw_only=True):
 
 async def one_key(posts: int, replicas: int, folder: Path) -> Crowd:
     """`posts` of one Idempotency-Key at once, over all gateways."""
-    async with _scene(folder, replicas) as (stand_ins, ships, http):
+    async with _scene(folder, Storm(edits=1, seed=0, replicas=replicas)) as (stand_ins, ships, http):
         caller = Caller(http, lambda: ships.urls, random.Random(0))  # noqa: S311 - which gateway, not a secret
         document = {"prompt": "Make the mug blue", "images": [photo()], "policy": "runware_first"}
         began_s = time.monotonic()

@@ -300,6 +300,78 @@ def test_a_found_run_is_read_by_itself(status):
     assert then(outcome) == poll_call()
 
 
+# --- silence as proof -----------------------------------------------------------------------------------------------
+
+PAGE_1 = f"v1/runs?q=client_ref.EQ%3A%27{ME}%27&limit=500"
+OTHERS = [{"id": RUN, "client_ref": None}, {"id": RUN, "client_ref": "somebody-elses"}]
+
+
+def test_silence_is_no_proof_unless_a_setting_says_when():
+    runflow = adapter()
+    outcome = runflow.read(attempt(), then(runflow.recover(attempt(), 0)), reply(200, {"data": [], "next_pq": None}))
+    assert isinstance(outcome, Unclear)
+    assert runflow.recover(attempt(), 5) is None
+
+
+def test_the_whole_list_is_read_once_the_submit_is_old_enough():
+    runflow = adapter(quarantine_s=6, absent_after_s=45)
+    ways = [runflow.recover(attempt(), tried) for tried in range(6)]
+    assert [(way.after, way.guard) for way in ways if way] == [(2, 0), (4, 0), (0, 45), (2, 45), (4, 45)]
+    assert [way.call.url for way in ways[2:5] if way] == [PAGE_1] * 3
+    assert ways[5] is None
+
+
+def proof(**settings):
+    """The adapter, and its question for the whole list."""
+    runflow = adapter(**{"quarantine_s": 0, "absent_after_s": 45, **settings})
+    return runflow, then(runflow.recover(attempt(), 1))
+
+
+@pytest.mark.parametrize("document", [{"data": [], "next_pq": None}, [], {"items": OTHERS}], ids=str)
+def test_a_list_that_was_read_to_its_end_without_our_run_proves_that_it_never_arrived(document):
+    runflow, call = proof()
+    outcome = runflow.read(attempt(), call, reply(200, document))
+    assert isinstance(outcome, Failed)
+    assert (outcome.kind, outcome.fate) == (FailureKind.NOT_SENT, Fate.NOT_RUN)
+
+
+def test_every_page_is_read_before_silence_counts():
+    runflow, call = proof()
+    second = then(runflow.read(attempt(), call, reply(200, {"data": OTHERS, "next_pq": "a b"})))
+    assert second.url == f"{PAGE_1}&pq=a%20b"
+    assert isinstance(runflow.read(attempt(), second, reply(200, {"data": OTHERS, "next_pq": None})), Failed)
+    ours = {"data": [*OTHERS, {"id": RUN, "client_ref": ME, "status_code": "running"}], "next_pq": "more"}
+    assert then(runflow.read(attempt(), second, reply(200, ours))) == poll_call()
+
+
+@pytest.mark.parametrize(
+    ("status", "document"),
+    [
+        (500, {"data": []}),
+        (200, "<html>"),
+        (200, {"message": "no list here"}),
+        (200, {"data": [{"id": RUN}]}),
+        (200, {"data": OTHERS * 250}),
+    ],
+    ids=["an error", "no JSON", "no list", "runs without their references", "a full page without a cursor"],
+)
+def test_a_list_that_is_not_whole_proves_nothing(status, document):
+    runflow, call = proof()
+    assert isinstance(runflow.read(attempt(), call, reply(status, document)), Unclear)
+
+
+def test_a_list_without_end_proves_nothing():
+    runflow, call = proof()
+    for _ in range(199):
+        call = then(runflow.read(attempt(), call, reply(200, {"data": OTHERS, "next_pq": "on"})))
+    assert isinstance(runflow.read(attempt(), call, reply(200, {"data": OTHERS, "next_pq": "on"})), Unclear)
+
+
+def test_a_question_from_before_the_setting_was_taken_back_proves_nothing():
+    _, call = proof()
+    assert isinstance(adapter().read(attempt(), call, reply(200, {"data": []})), Unclear)
+
+
 def test_an_enhanced_prompt_is_still_ours():
     runflow, enhanced = adapter(), attempt(Edit(prompt="x", images=(PHOTO,), enhance_prompt=True))
     found = [{"id": RUN, "status_code": "running", "client_ref": ME, "input": {"prompt": "x, in golden light"}}]

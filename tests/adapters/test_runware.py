@@ -315,8 +315,9 @@ NAMED = {
     FailureKind.TASK_FAILED: "providerError providerBadRequest providerInternalError timeoutProvider providerTimeout"
     " providerGatewayTimeout inferenceError processingFailed taskFailed downloadFailed uploadFailed",
     FailureKind.BUSY: "noAvailableServer modelUnavailable modelNotReady providerUnavailable",
-    FailureKind.LOST: "failedTaskTimeout taskNotFound taskExpired taskFailedOrNotFound taskCancelled"
+    FailureKind.LOST: "failedTaskTimeout taskNotFound taskExpired taskFailedOrNotFound"
     " internalServerError serviceUnavailable standardError unknownError conflictTaskUUID somethingNew",
+    FailureKind.EXPIRED: "taskCancelled",
     FailureKind.UNSUPPORTED: "unsupportedParameter unsupportedDimensions unsupportedLoraModel modelNotFound"
     " unknownModel invalidProviderSettings unknownParameter incompatibleParameters",
     FailureKind.INVALID: "invalidPositivePromptLength invalidImage missingTaskUUID valueTooLarge arrayTooLong"

@@ -1,6 +1,6 @@
 """What Runflow says, line by line, written from its documents (and not from our adapter)."""
 
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from adapters.contract import HttpReply
 from gateway.egress import MaybeSent
@@ -34,7 +34,8 @@ class RunflowLines:
     def listed(self, request: Request) -> HttpReply:
         """The runs under the reference that is looked for."""
         asked(request, "list", "GET", "/v1/runs")
-        wanted = unquote(urlsplit(request.url).query).partition("EQ:'")[2].rstrip("'")
+        (query,) = parse_qs(urlsplit(request.url).query)["q"]
+        wanted = query.partition("EQ:'")[2].rstrip("'")
         found = [{"id": RUN, "status_code": "running", "client_ref": wanted}] if wanted in self._taken else []
         return as_json(200, {"data": found})
 

@@ -225,6 +225,14 @@ async def test_a_resubmit_refused_for_its_content_is_the_verdict(stage: Stage, w
     assert stage.script.to(RUNFLOW) == []
 
 
+async def test_a_task_that_was_cancelled_is_unresolved_at_once_since_nobody_says_what_it_costs(stage: Stage):
+    say = stage.runware
+    stage.script.at(RUNWARE, say.acked, say.working, say.failed("taskCancelled"))
+    record = await stage.replica().run(RUNWARE_PRO, RUNFLOW_PRO)
+    assert (record.status, record.attempts[0].state) == (Status.UNRESOLVED, AttemptState.UNRESOLVED)
+    assert stage.clock.now_s < 60
+
+
 # --- an id that exists before we ever sent it ------------------------------------------------------------------------
 
 
@@ -285,6 +293,31 @@ async def test_a_run_that_is_not_found_in_its_quarantine_is_unresolved_and_not_s
     assert stage.script.told(RUNFLOW).count("run") == 1
     assert stage.clock.now_s >= 60
     assert stage.script.to(RUNWARE) == []
+
+
+async def test_a_run_that_must_have_shown_by_now_never_arrived_and_the_next_offer_follows(stage: Stage):
+    stage.script.at(RUNFLOW, broken)
+    stage.script.always(RUNFLOW, stage.runflow.nothing_listed)
+    stage.script.at(RUNWARE, stage.runware.acked, stage.runware.finished())
+    record = await stage.replica(runflow="absent_after_s = 80").run(RUNFLOW_PRO, RUNWARE_PRO)
+    assert (record.status, record.attempts[0].state) == (Status.SUCCEEDED, AttemptState.RELEASED)
+    assert stage.script.told(RUNFLOW).count("run") == 0
+    assert stage.script.to(RUNWARE)[0].at_s >= 80
+
+
+async def test_a_run_that_shows_at_the_last_moment_is_adopted_all_the_same(stage: Stage):
+    say = stage.runflow
+    stage.script.at(RUNFLOW, say.lost, say.nothing_listed, say.listed, say.succeeded())
+    record = await stage.replica(runflow="quarantine_s = 0\nabsent_after_s = 30").run(RUNFLOW_PRO, RUNWARE_PRO)
+    assert (record.status, len(record.attempts), len(stage.script.taken)) == (Status.SUCCEEDED, 1, 1)
+
+
+async def test_a_silence_that_counts_only_after_resolve_s_is_left_to_the_reconciler(stage: Stage):
+    stage.script.at(RUNFLOW, broken)
+    stage.script.always(RUNFLOW, stage.runflow.nothing_listed)
+    record = await stage.replica(runflow="absent_after_s = 121").run(RUNFLOW_PRO, RUNWARE_PRO)
+    assert record.status is Status.UNRESOLVED
+    assert not any("limit=" in request.url for request in stage.script.to(RUNFLOW))
 
 
 @pytest.mark.parametrize("trouble", [broken, not_sent, status(500)], ids=["broken", "never connected", "500"])

@@ -57,7 +57,7 @@ class Clerk:
         egress = cast("Egress", stage.script)
         self.office, self.stage, self.metrics = office, stage, Metrics("test", "test")
         wire = Wire(egress, stage.shelf, clock, settings.providers)
-        witness, inquiry = Witness(self.metrics, settings.offers), Inquiry(wire)
+        witness, inquiry = Witness(self.metrics, settings.offers), Inquiry(wire, clock)
         delivery = Delivery(wire, stage.pictures, stage.shelf, clock, timing)
         handover = HandOver(egress, stage.shelf, clock)
         corrections, edits = office.corrections, Edits(stage.line, name, clock=clock.now_ms)

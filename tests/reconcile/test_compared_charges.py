@@ -4,6 +4,7 @@ import pytest
 
 from adapters.contract import Attempt, Edit, ModelSize
 from adapters.runflow import Runflow
+from adapters.runflow_settings import RunflowSettings
 from adapters.runware import Runware
 from gateway.engine.inquiry import look_ups
 from gateway.engine.timing import Timing
@@ -173,7 +174,13 @@ def asked(replica: Replica, offer: str, **edit: object) -> Attempt:
 
 
 async def test_each_question_of_an_adapter_is_asked_once_and_none_of_them_can_buy(replica: Replica):
-    runware = look_ups(Runware(), asked(replica, RUNWARE_PRO))
-    runflow = look_ups(Runflow(), asked(replica, RUNFLOW_PRO))
+    runware = look_ups(Runware(), asked(replica, RUNWARE_PRO), over_s=0)
+    runflow = look_ups(Runflow(), asked(replica, RUNFLOW_PRO), over_s=0)
     assert (len(runware), len(runflow)) == (2, 1)
     assert not any(call.step.may_cost for call in (*runware, *runflow))
+
+
+@pytest.mark.parametrize(("over_s", "questions"), [(299, 1), (300, 2)])
+async def test_a_question_whose_silence_counts_is_asked_when_it_does(replica: Replica, over_s: float, questions: int):
+    runflow = Runflow(RunflowSettings(absent_after_s=300))
+    assert len(look_ups(runflow, asked(replica, RUNFLOW_PRO), over_s)) == questions

@@ -112,6 +112,19 @@ async def test_a_failure_that_was_charged_is_settled(stage, office, replica, cle
     assert (await office.audited()).violations == ()
 
 
+async def test_a_run_that_no_list_shows_is_released_where_its_silence_counts(stage, office):
+    replica = stage.replica("a", timing=Timing(resolve_s=60), runflow="absent_after_s = 300")
+    clerk = office.clerk(replica)
+    record = await unresolved_at_runflow(stage, replica)
+    await clerk.round(200)
+    assert (await stage.stored(record.id)).status is Status.UNRESOLVED
+    await clerk.round(200)
+    found = await stage.stored(record.id)
+    assert (found.status, found.attempts[0].state) == (Status.FAILED, AttemptState.RELEASED)
+    assert await office.balance() == NOTHING
+    assert (await office.audited()).violations == ()
+
+
 async def test_work_that_goes_on_is_left_until_it_ends(stage, office, replica, clerk):
     record = await unresolved_at_runflow(stage, replica)
     stage.script.at(RUNFLOW, stage.runflow.listed, stage.runflow.run("running"))

@@ -44,6 +44,14 @@ async def test_look_up_by_client_ref(runflow):
     assert await runflow.look_up("c") == []
 
 
+async def test_the_list_of_runs_is_given_in_pages(runflow):
+    runs = [(await runflow.submit(client_ref=f"ref-{number}")).json()["id"] for number in range(3)]
+    first = (await runflow.call("GET", "/v1/runs?limit=2")).json()
+    rest = (await runflow.call("GET", f"/v1/runs?limit=2&pq={first['next_pq']}")).json()
+    assert [run["id"] for run in (*first["data"], *rest["data"])] == runs[::-1]
+    assert rest["next_pq"] is None
+
+
 @pytest.mark.parametrize(
     ("inputs", "field"),
     [
