@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 
 from msgspec import Struct
 
-from gateway.api.idempotency import ROUTE
+from gateway.api.idempotency import EDITS
 from gateway.api.problems import ProblemError
 from gateway.settings import Key
 from gateway.state.claims import Claim, Claimed, Claims, InCreation, Joined, New, OtherRequest
@@ -27,6 +27,7 @@ class Identity(Struct, frozen=True, kw_only=True):
     fingerprint: str
     key: str | None = None
     repeat: int | None = None
+    route: str = EDITS
 
 
 class Admission:
@@ -73,7 +74,7 @@ class Admission:
     async def _claimed(self, key: Key, identity: Identity) -> Claimed | None:
         token = self._random_bytes(16).hex()
         if identity.key is not None:
-            return await self._claims.claim(key.team, ROUTE, identity.key, identity.fingerprint, token)
+            return await self._claims.claim(key.team, identity.route, identity.key, identity.fingerprint, token)
         if identity.repeat is None:
             return None
         repeats = identity.repeat > 0

@@ -13,7 +13,8 @@ from gateway.api.requests import Form
 from gateway.secret import Secret
 
 _VISIBLE = re.compile(r"[\x21-\x7e]{1,255}")
-ROUTE = "POST /v1/edits"
+EDITS = "POST /v1/edits"
+"""A key belongs to a route: the same key on another one is another edit."""
 
 
 def idempotency_key(header: str | None, *, required: bool) -> str | None:
@@ -70,8 +71,8 @@ def _digest(data: bytes) -> str:
     return f"sha256:{sha256(data).hexdigest()}"
 
 
-def origin(secret: Secret, team: str, key: str, print_: str) -> str:
+def origin(secret: Secret, team: str, route: str, key: str, print_: str) -> str:
     """What an edit's attempt ids derive from, when its caller sent a key: the same request finds the same ids, even
     after the store is lost."""
-    text = "\n".join((team, ROUTE, key, print_))
+    text = "\n".join((team, route, key, print_))
     return digest(secret.derive("origin"), text.encode(), "sha256").hex()[:32]

@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator
 import pytest
 import pytest_asyncio
 
-from gateway.api.idempotency import ROUTE
+from gateway.api.idempotency import EDITS
 from gateway.rehearsal.faults import Fault
 from gateway.state import keys
 from gateway.state.claims import key_hash
@@ -102,7 +102,7 @@ async def test_a_retry_after_lost_writes_is_not_paid_again(play: Tragedy) -> Non
     """As after a failover to a replica of the store that lagged behind: the edit and its key are gone."""
     edit = await begun(play, LOST)
     async with play.store() as store:
-        name = keys.idempotency_key("fleet", key_hash(ROUTE, f"key-{LOST.name}"))
+        name = keys.idempotency_key("fleet", key_hash(EDITS, f"key-{LOST.name}"))
         assert await store.delete(f"{keys.EDIT}{edit}", name) == 2
         async for owner in store.scan_iter(match=f"{keys.OWNER}*"):
             await store.zrem(owner, edit)
