@@ -27,12 +27,20 @@ class ServerSection(Section, frozen=True, kw_only=True):
 
 
 class StateSection(Section, frozen=True, kw_only=True):
+    """`min_replicas`: how many of the store's replicas must confirm what moves money; left out is 1 where the address
+    names several nodes, else none."""
+
     url: str = "embedded:"
     dir: str = ".kontext"
     durability: Literal["required", "provider", "throwaway"] = "required"
     beat_s: float = 3.0
     dead_after_s: float = 10.0
-    min_replicas: int = 0
+    min_replicas: int | None = None
+
+    @property
+    def confirmations(self) -> int:
+        several = self.url.partition("://")[0].endswith(("+sentinel", "+cluster"))
+        return int(several) if self.min_replicas is None else self.min_replicas
 
 
 class BudgetSection(Section, frozen=True, kw_only=True):

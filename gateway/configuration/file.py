@@ -8,6 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from gateway.configuration.place import SettingsError, converted
 from gateway.configuration.policies import policy
@@ -94,7 +95,7 @@ def _resolve(file: File, base: Path, env: Mapping[str, str], development_key: st
     state_dir = (base / file.state.dir).resolve()
     return Settings(
         server=file.server,
-        state=file.state,
+        state=replace(file.state, url=_address("state.url", file.state.url, env, base)),
         state_dir=state_dir,
         results_url=file.results.url or f"file:{state_dir / 'results'}",
         secrets=_secrets(file, env, base),
@@ -102,7 +103,7 @@ def _resolve(file: File, base: Path, env: Mapping[str, str], development_key: st
         allow_hosts=file.egress.allow_hosts,
         limits=file.limits,
         retention_s=_retention_s(file),
-        ledger_url=_ledger_url(file, base),
+        ledger_url=_ledger_url(_address("ledger.url", file.ledger.url, env, base), base),
         budget=budget("budget", file.budget),
         providers=providers,
         offers=known,
@@ -124,14 +125,21 @@ def _secrets(file: File, env: Mapping[str, str], base: Path) -> tuple[Secret, ..
     return tuple(secret("server.secret", reference, env, base) for reference in references)
 
 
-def _ledger_url(file: File, base: Path) -> str:
+def _address(place: str, given: str, env: Mapping[str, str], base: Path) -> str:
+    """An address may hold a password, and so may stand elsewhere: `env:NAME` or `file:PATH`."""
+    return secret(place, given, env, base).reveal() if given.startswith(("env:", "file:")) else given
+
+
+def _ledger_url(url: str, base: Path) -> str:
     """SQLite's path is relative to the configuration's folder, as every path in it."""
-    scheme, _, path = file.ledger.url.partition(":")
+    scheme, _, path = url.partition(":")
     if scheme == "sqlite":
         return f"sqlite:{(base / path).resolve()}"
     if scheme in ("postgresql", "postgres"):
-        return file.ledger.url
-    raise SettingsError("ledger.url: expected sqlite:PATH or postgresql://USER:PASSWORD@HOST/DATABASE")
+        return url
+    raise SettingsError(
+        "ledger.url: expected sqlite:PATH, postgresql://USER:PASSWORD@HOST/DATABASE, or env:NAME or file:PATH of one"
+    )
 
 
 def _retention_s(file: File) -> float:

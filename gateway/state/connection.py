@@ -20,10 +20,15 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.maint_notifications import MaintNotificationsConfig
 
 from gateway.state.embedded import ensure
+from gateway.state.primary import CLUSTER, SENTINEL, LedConnection, LedTlsConnection, by_cluster, by_sentinels, seeds_of
 
 Durability = Literal["required", "provider", "throwaway"]
 
 _DIRECT = ("redis", "rediss", "unix")
+_EXPECTED = (
+    'Give "embedded:", "redis://host:6379", "rediss://host:6379", "redis+sentinel://host:26379,…/mymaster", '
+    '"redis+cluster://host:6379,…" or "unix:///path/to/socket".'
+)
 # Answers of a store that is there but cannot take a write now: disk full, a runaway script, too few replicas.
 _NOT_NOW = ("MISCONF", "BUSY", "NOREPLICAS", "CLUSTERDOWN", "MASTERDOWN")
 
@@ -46,7 +51,8 @@ async def connect(
     wait_s: float = 2.0,
     answer_s: float = 2.0,
 ) -> Redis:
-    """A checked client of the store at `url`: `embedded:`, `redis://`, `rediss://` or `unix://`.
+    """A checked client of the store at `url`: `embedded:`, `redis://`, `rediss://`, `unix://`, or the ones of several
+    nodes (`primary.py`).
 
     `folder` and `engine` belong to `embedded:`. At most `size` connections; a caller waits `wait_s` for a free one and
     `answer_s` for each try of an answer. Raises `StoreRefused`, `EngineRefused` or `StoreUnavailable`.
@@ -138,14 +144,29 @@ async def _embedded_pool(
 
 def _pool_by_url(url: str, size: int, wait_s: float, answer_s: float) -> BlockingConnectionPool:
     scheme = urlsplit(url).scheme
+    if scheme.partition("+")[2] in (SENTINEL, CLUSTER):
+        return _led_pool(url, size, wait_s, answer_s)
     if scheme not in _DIRECT:
-        # Sentinel and Cluster get a pool of their own here; keys already share one hash tag.
-        raise StoreRefused(
-            f'[state] url has the scheme "{scheme}". Give "embedded:", "redis://host:6379", "rediss://host:6379" or '
-            '"unix:///path/to/socket".'
-        )
+        raise StoreRefused(f'[state] url has the scheme "{scheme}". {_EXPECTED}')
     return BlockingConnectionPool.from_url(  # pyright: ignore[reportUnknownMemberType] - redis-py's own
         url, max_connections=size, timeout=wait_s, **_habits(answer_s)
+    )
+
+
+def _led_pool(url: str, size: int, wait_s: float, answer_s: float) -> BlockingConnectionPool:
+    try:
+        seeds = seeds_of(url)
+    except ValueError as error:
+        raise StoreRefused(f"[state] url cannot be read: {error}. {_EXPECTED}") from None
+    return BlockingConnectionPool(
+        max_connections=size,
+        timeout=wait_s,
+        connection_class=LedTlsConnection if seeds.tls else LedConnection,
+        locate=(by_sentinels if seeds.service else by_cluster)(seeds, answer_s),
+        username=seeds.username,
+        password=seeds.password,
+        db=seeds.db,
+        **_habits(answer_s),
     )
 
 

@@ -1,5 +1,6 @@
 """The names of all that lies in the store. They share one hash tag, since one step touches several of them."""
 
+SLOT_TAG = b"kontext"  # what a Cluster hashes of every name below
 _TAG = "{kontext}"
 
 EDIT = f"{_TAG}:edit:"  # + edit id
