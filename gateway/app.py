@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.metadata import version
 from typing import cast
 
-from litestar import Litestar
+from litestar import Litestar, Response
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
 from litestar.openapi import OpenAPIConfig
@@ -21,6 +21,7 @@ from gateway.api.links import Links
 from gateway.api.orders import Desk
 from gateway.api.problems import ProblemError, on_error, on_http_error, on_problem, on_store_unavailable
 from gateway.api.purse import Purse
+from gateway.api.requests import AnyRequest
 from gateway.books import drained, opened_book, refuse_a_lost_store
 from gateway.clock import Clock, SystemClock
 from gateway.egress import AsgiApp, Egress
@@ -42,7 +43,11 @@ from gateway.identity import replica_id
 from gateway.ledger.outbox import Outbox
 from gateway.local.app import create_app as create_local_app
 from gateway.observe import Metrics
+from gateway.observe.lag import lag_measured
+from gateway.observe.task import running
+from gateway.observe.zeroes import close_labels
 from gateway.pictures import Pictures, Pool
+from gateway.readings import Readings
 from gateway.results import Results
 from gateway.secret import Secret, kept_secret
 from gateway.settings import Settings
@@ -81,13 +86,17 @@ def create_app(context: Context) -> Litestar:
     def provide_context() -> Context:
         return context
 
+    def on_store(request: AnyRequest, error: StoreUnavailable) -> Response[bytes]:
+        context.metrics.store_errors.labels("request").inc()
+        return on_store_unavailable(request, error)
+
     app = Litestar(
         route_handlers=HANDLERS,
         dependencies={"context": Provide(provide_context, sync_to_thread=False)},
         exception_handlers={
             ProblemError: on_problem,
             HTTPException: on_http_error,
-            StoreUnavailable: on_store_unavailable,
+            StoreUnavailable: on_store,
             Exception: on_error,
         },
         openapi_config=_openapi(),
@@ -131,23 +140,26 @@ async def _open(settings: Settings, clock: Clock, timing: Timing, stack: AsyncEx
     stack.push_async_callback(store.aclose)
     book = await stack.enter_async_context(opened_book(settings.ledger_url))
     await refuse_a_lost_store(store, book, clock)
-    await stack.enter_async_context(drained(Outbox(store, book, clock)))
+    metrics = Metrics(version("kontext-gateway"), settings.revision)
+    close_labels(metrics, settings.offers, settings.policies)
+    outbox = Outbox(store, book, clock, failed=metrics.ledger_errors.inc)
+    await stack.enter_async_context(drained(outbox))
     results = Results.open(settings.results_url)
     egress = Egress.open(allow_hosts=settings.allow_hosts)
     stack.push_async_callback(egress.aclose)
     _mount(settings, egress)
-    pictures = Pictures(Pool())
+    pool = Pool()
+    pictures = Pictures(pool)
     stack.push_async_callback(pictures.aclose)
     await pictures.warm()
 
-    metrics = Metrics(version("kontext-gateway"), settings.revision)
     replica = replica_id(clock.random_bytes(6))
     keep_ms, dead_ms = int(settings.retention_s * 1000), int(timing.dead_after_s * 1000)
     kept = Edits(store, replica, dead_ms=dead_ms, keep_ms=keep_ms, min_replicas=settings.state.confirmations)
     wire = Wire(egress, results, clock, settings.providers)
-    runner = Runner(wire, kept, clock, metrics, timing)
-    delivery = Delivery(wire, pictures, results, clock, timing)
     witness = Witness(metrics, settings.offers)
+    runner = Runner(wire, kept, clock, witness, timing)
+    delivery = Delivery(wire, pictures, results, clock, timing)
     checkup = Health(settings, SharedHealth(store, replica), metrics, clock)
     await checkup.start()
     stack.push_async_callback(checkup.aclose)
@@ -163,6 +175,9 @@ async def _open(settings: Settings, clock: Clock, timing: Timing, stack: AsyncEx
     lease = lease_of(store, replica, timing)
     reconciler = Reconciler(lease, corrections, resolver, charges, metrics, clock, timing)
     await stack.enter_async_context(reconciler.running())
+    readings = Readings(settings, Budgets(store), outbox, pool, metrics, clock)
+    await stack.enter_async_context(running(readings.go_on(timing.read_s), "readings"))
+    await stack.enter_async_context(lag_measured(metrics))
 
     secrets = secrets_of(settings, clock)
     links = Links(secrets)

@@ -69,6 +69,13 @@ class LimitsSection(Section, frozen=True, kw_only=True):
     in_flight: int = 2000
 
 
+class MetricsSection(Section, frozen=True, kw_only=True):
+    """`port`: one of their own, where `/metrics` asks for no key; without it they are behind the scope `read`."""
+
+    host: str = "127.0.0.1"
+    port: int | None = None
+
+
 class RetentionSection(Section, frozen=True, kw_only=True):
     results: str = "7d"
 
@@ -146,6 +153,7 @@ class File(Section, frozen=True, kw_only=True):
     limits: LimitsSection = LimitsSection()
     retention: RetentionSection = RetentionSection()
     ledger: LedgerSection = LedgerSection()
+    metrics: MetricsSection = MetricsSection()
     budget: BudgetSection = BudgetSection()
     providers: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
     policies: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])

@@ -5,17 +5,24 @@ import signal
 import socket
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager, closing, contextmanager
+from typing import TYPE_CHECKING, cast
 
 import uvicorn
-from litestar import Litestar
 
+from gateway.api.context import Context
+from gateway.api.traffic import App, Traffic
 from gateway.app import create_app, opened
 from gateway.books import BooksRefused
 from gateway.engine.timing import Timing
+from gateway.exposition import Exposition
 from gateway.ledger.connection import LedgerRefused, LedgerUnavailable
+from gateway.observe import Metrics
 from gateway.settings import Settings
 from gateway.state.connection import StoreRefused, StoreUnavailable
 from gateway.state.embedded import EngineRefused
+
+if TYPE_CHECKING:
+    from uvicorn._types import ASGIApplication
 
 GRACE_S = 20
 
@@ -78,17 +85,22 @@ async def _serve(settings: Settings, sock: socket.socket, announce: Callable[[Se
     host, port = sock.getsockname()[:2]
     try:
         async with opened(settings) as context:
-            server = _Server(_config(create_app(context)), lambda: announce(settings, f"http://{host}:{port}"))
+            server = _Server(_config(_watched(context)), lambda: announce(settings, f"http://{host}:{port}"))
             for number in (signal.SIGINT, signal.SIGTERM):
                 asyncio.get_running_loop().add_signal_handler(number, server.handle_exit, number, None)
-            await server.serve(sockets=[sock])
+            async with _exposed(settings, context.metrics):
+                await server.serve(sockets=[sock])
     except (StoreRefused, StoreUnavailable, EngineRefused, BooksRefused, LedgerRefused, LedgerUnavailable) as refused:
         raise ServerRefused(str(refused)) from None
 
 
-def _config(app: Litestar) -> uvicorn.Config:
+def _watched(context: Context) -> App:
+    return Traffic(cast("App", create_app(context)), context.metrics)
+
+
+def _config(app: App) -> uvicorn.Config:
     return uvicorn.Config(
-        app,
+        cast("ASGIApplication", app),
         lifespan="off",
         access_log=False,
         log_level="warning",
@@ -104,15 +116,36 @@ async def serving(
     settings: Settings, host: str = "127.0.0.1", port: int = 0, *, timing: Timing | None = None
 ) -> AsyncGenerator[str]:
     """A gateway inside this event loop, until the block is left. Yields its address; port 0 takes a free one."""
-    up = asyncio.Event()
     with closing(_bound(host, port)) as sock:
         address = f"http://{host}:{sock.getsockname()[1]}"
-        async with opened(settings, timing=timing) as context:
-            server = _Server(_config(create_app(context)), up.set)
-            task = asyncio.create_task(server.serve(sockets=[sock]))
-            await up.wait()
-            try:
-                yield address
-            finally:
-                server.should_exit = True
-                await task
+        async with (
+            opened(settings, timing=timing) as context,
+            _exposed(settings, context.metrics),
+            _listening(_watched(context), sock),
+        ):
+            yield address
+
+
+@asynccontextmanager
+async def _exposed(settings: Settings, metrics: Metrics) -> AsyncGenerator[None]:
+    """The metrics' own port, where the configuration names one."""
+    if settings.metrics.port is None:
+        yield
+        return
+    with closing(_bound(settings.metrics.host, settings.metrics.port)) as sock:
+        async with _listening(Exposition(metrics), sock):
+            yield
+
+
+@asynccontextmanager
+async def _listening(app: App, sock: socket.socket) -> AsyncGenerator[None]:
+    """`app` takes requests while the block runs."""
+    up = asyncio.Event()
+    server = _Server(_config(app), up.set)
+    task = asyncio.create_task(server.serve(sockets=[sock]))
+    await up.wait()
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await task

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from adapters.contract import Adapter, Offer, Tier
 from gateway.secret import Secret
-from gateway.sections import LimitsSection, Scope, ServerSection, StateSection
+from gateway.sections import LimitsSection, MetricsSection, Scope, ServerSection, StateSection
 from policies.policy import Policy
 
 
@@ -71,6 +71,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     limits: LimitsSection
     retention_s: float
     ledger_url: str
+    metrics: MetricsSection = MetricsSection()
     budget: Budget
     providers: dict[str, Provider]
     offers: dict[str, Offer]

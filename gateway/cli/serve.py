@@ -18,11 +18,17 @@ def serve(config: str | None, host: str | None, port: int | None) -> None:
     from gateway.server import ServerRefused, run
 
     settings = load_settings(config)
-    configure_logging(as_json=not sys.stderr.isatty())
+    configure_logging(as_json=not sys.stderr.isatty(), never=secrets_of(settings))
     try:
         run(settings, host or settings.server.host, settings.server.port if port is None else port, announce)
     except ServerRefused as refused:
         raise ConfigurationRefused(str(refused)) from None
+
+
+def secrets_of(settings: Settings) -> tuple[str, ...]:
+    """What no log line may hold."""
+    keys = [provider.key for provider in settings.providers.values() if provider.key is not None]
+    return (*(key.reveal() for key in (*keys, *settings.secrets)), settings.development_key or "")
 
 
 def announce(settings: Settings, url: str) -> None:

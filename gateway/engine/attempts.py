@@ -26,7 +26,7 @@ from gateway.clock import Clock
 from gateway.engine.exchange import exchange
 from gateway.engine.timing import Timing
 from gateway.engine.wire import StampExpired, Wire
-from gateway.observe import Metrics
+from gateway.engine.witness import Witness
 from gateway.settings import Provider
 from gateway.state.edits import Edits
 from gateway.state.records import AttemptRecord, AttemptState, EditRecord
@@ -73,8 +73,8 @@ _NEVER_CAME = Failed(
 class Runner:
     """What every run needs."""
 
-    def __init__(self, wire: Wire, edits: Edits, clock: Clock, metrics: Metrics, timing: Timing) -> None:
-        self.wire, self.edits, self.clock, self.metrics, self.timing = wire, edits, clock, metrics, timing
+    def __init__(self, wire: Wire, edits: Edits, clock: Clock, witness: Witness, timing: Timing) -> None:
+        self.wire, self.edits, self.clock, self.witness, self.timing = wire, edits, clock, witness, timing
 
     async def run(
         self, record: EditRecord, provider: Provider, offer: Offer, attempt: AttemptRecord, *, resumed: bool = False
@@ -155,8 +155,7 @@ class _Run:
         return max(self._provider.timeout_s, self._record.wish.deadline_s - elapsed_s)
 
     async def _react(self, call: HttpCall, outcome: Outcome) -> Ran | HttpCall:
-        if call.step is Step.POLL:
-            self._runner.metrics.polls.labels(self._provider.name, type(outcome).__name__.lower()).inc()
+        self._runner.witness.exchanged(self._provider.name, call.step, outcome)
         match outcome:
             case Done():
                 return self._ended(outcome)

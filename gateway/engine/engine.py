@@ -20,6 +20,7 @@ from gateway.engine.witness import Witness
 from gateway.identity import edit_id
 from gateway.observe import Metrics, log
 from gateway.settings import Settings
+from gateway.state.budgets import OverBudget
 from gateway.state.connection import StoreUnavailable
 from gateway.state.edits import Edits, Fenced
 from gateway.state.records import EditRecord, Status
@@ -95,9 +96,12 @@ class Engine:
         self._entering.add(record.id)
         try:
             record = await self._begin(record, terms(self._settings, order, record.plan))
+        except OverBudget as refusal:
+            self._witness.denied(refusal)
+            raise
         finally:
             self._entering.discard(record.id)
-        self._count_adjustments(record.plan)
+        self._witness.adjusted(record.plan)
         return record
 
     async def _begin(self, record: EditRecord, agreed: Terms) -> EditRecord:
@@ -137,10 +141,6 @@ class Engine:
             epoch=1,
         )
 
-    def _count_adjustments(self, plan: Plan) -> None:
-        for adjustment in plan.candidates[0].adjustments:
-            self._metrics.adjustments.labels(plan.candidates[0].offer, adjustment.field).inc()
-
     # --- following ------------------------------------------------------------------------------------------------
 
     def _start(self, edit: str, path: Coroutine[Any, Any, EditRecord]) -> None:
@@ -161,6 +161,7 @@ class Engine:
         except Fenced:
             log.warning("edit_fenced", edit=edit)
         except StoreUnavailable:
+            self._metrics.store_errors.labels("edit").inc()
             log.error("edit_left_to_recovery", edit=edit, error="the store is away")
         except Exception as error:  # noqa: BLE001 - a defect must not lose the edit: it stays open, and recovery resumes it
             self._defects[edit] += 1
@@ -211,6 +212,7 @@ class Engine:
                     await self._pick_up()
             except StoreUnavailable:
                 claim_from_s = self._clock.monotonic() + self._timing.dead_after_s
+                self._metrics.store_errors.labels("beat").inc()
                 log.error("store_unavailable", duty="beat")
             except Exception as error:  # noqa: BLE001 - a replica that stopped to beat would lose all that it works on
                 log.error("duty_failed", error=type(error).__name__, exc_info=error)

@@ -199,6 +199,7 @@ class Health:
                 self._take(await self._shared.exchange(told, names, self._settings.providers))
             self._store_away = False
         except StoreUnavailable:
+            self._metrics.store_errors.labels("health").inc()
             if not self._store_away:
                 log.warning("health_not_shared", error="the store is away; ranking goes on with what was last read")
             self._store_away = True
@@ -255,6 +256,9 @@ class Health:
     def _show(self) -> None:
         for name in (*self._settings.offers, *self._settings.providers):
             self._show_state(name, self._circuits.of(name).state)
+        for name, facts in self.facts().items():
+            open_to_edits = facts.healthy and facts.disabled is None
+            self._metrics.available.labels(name, self._settings.offers[name].tier.value).set(open_to_edits)
         for provider in self._settings.providers.values():
             self._show_slots(provider)
 

@@ -73,6 +73,8 @@ class Reconciler:
             try:
                 await self.round()
             except (StoreUnavailable, LedgerUnavailable) as error:
+                if isinstance(error, StoreUnavailable):
+                    self._metrics.store_errors.labels("reconcile").inc()
                 log.warning("reconcile_waits", error=str(error))
             except Exception as error:  # noqa: BLE001 - a defect must not end the duty: the next round tries again
                 log.error("reconcile_failed", error=type(error).__name__, exc_info=error)
@@ -92,6 +94,9 @@ class Reconciler:
         attempts = [attempt for record in records for attempt in unresolved(record)]
         self._metrics.unresolved_attempts.set(len(attempts))
         self._metrics.unresolved_usd.set(sum(attempt.price_micro for attempt in attempts) / MICRO)
+        now_ms = self._clock.now_ms()
+        oldest_ms = min((attempt.opened_ms or now_ms for attempt in attempts), default=now_ms)
+        self._metrics.unresolved_age.set(max(0, now_ms - oldest_ms) / 1000)
         return records
 
 

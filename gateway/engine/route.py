@@ -148,6 +148,7 @@ class Route:
                 try:
                     opened = await self._opened(record, admission)
                 except OverBudget as refusal:
+                    self._witness.denied(refusal)
                     return await self._finish(record, ends.over_budget(record.attempts, refusal), None)
                 if not isinstance(opened, NoPermit):
                     record = _with(replace(record, status=Status.RUNNING), opened)
@@ -155,7 +156,8 @@ class Route:
             if not self._may_wait(record, step.offer):
                 late = ends.out_of_service if isinstance(admission, NotNow) else ends.too_late
                 return await self._finish(record, late(record.attempts), None)
-            await self._sleep(self._pause_s(admission))
+            with self._witness.waiting():
+                await self._sleep(self._pause_s(admission))
 
     async def _opened(self, record: EditRecord, admission: Admitted) -> AttemptRecord | NoPermit:
         """The attempt, written; what `admission` took is free again where it was not."""
@@ -188,6 +190,8 @@ class Route:
             self._health.submitted(attempt.provider, repeat=_is_repeat(record, attempt))
         with self._health.watching(attempt, record.plan.candidate(attempt.offer).most_s, admission) as watch:
             ran = await self._runner.run(record, place.provider, place.offer, attempt, resumed=resumed)
+            if not resumed:
+                self._witness.acknowledged(attempt, ran.accepted_s)
             result = await self._result(record, place, ran)
             ended = _ended(ran, result, place.offer)
             watch.ended(ended, None if resumed else ran.accepted_s, timed=not resumed)
@@ -218,7 +222,7 @@ class Route:
                 if not closed:
                     attempt = await self._edits.close(record, attempt)
                     record = _with(record, attempt)
-                    self._witness.attempt_ended(attempt)
+                    self._witness.attempt_ended(record, attempt)
                 self._witness.fell_back(attempt, decision.offer, failed.kind)
                 return await self._open(record, decision)
             case Refuse():
@@ -244,7 +248,7 @@ class Route:
         """One atomic step: the final state, and the close of the attempt that led to it."""
         finished = await self._edits.finish(record, end, attempt)
         if attempt is not None:
-            self._witness.attempt_ended(finished.attempts[attempt.number - 1])
+            self._witness.attempt_ended(finished, finished.attempts[attempt.number - 1])
         self._witness.edit_ended(finished, end)
         return finished
 

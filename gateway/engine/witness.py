@@ -1,82 +1,185 @@
 """What is told of an edit to metrics and log: its plan, its attempts, its end. Never a prompt, a picture or a key."""
 
-from adapters.contract import FailureKind, Offer
+from collections.abc import Generator
+from contextlib import contextmanager
+from enum import StrEnum
+
+from adapters.contract import FailureKind, Offer, Outcome, Step
+from gateway.engine.comparison import Finding
 from gateway.observe import Metrics, log
+from gateway.state.budgets import OverBudget
 from gateway.state.records import AttemptRecord, AttemptState, EditRecord, End, Status
 from policies.plans import Plan
+
+DUPLICATE = "duplicate"
+
+
+class EditOutcome(StrEnum):
+    """How an edit ended, as metrics and log say it. Of these, `deadline`, `failed` and `unresolved` are ours to answer
+    for; `invalid`, `budget`, `refused` and `cancelled` are the caller's."""
+
+    OK = "ok"
+    LATE = "late"
+    DEGRADED = "degraded"
+    REFUSED = "refused"
+    CANCELLED = "cancelled"
+    INVALID = "invalid"
+    BUDGET = "budget"
+    DEADLINE = "deadline"
+    FAILED = "failed"
+    UNRESOLVED = "unresolved"
+
+
+# The kind of the problem that a failed edit ended with, where it is not just `failed`.
+_FAILED_AS = {
+    "invalid": EditOutcome.INVALID,
+    "unsupported": EditOutcome.INVALID,
+    "budget": EditOutcome.BUDGET,
+    "deadline": EditOutcome.DEADLINE,
+}
 
 
 class Witness:
     def __init__(self, metrics: Metrics, offers: dict[str, Offer]) -> None:
         self._metrics, self._offers = metrics, offers
 
+    # --- the way in -----------------------------------------------------------------------------------------------
+
     def planned(self, plan: Plan) -> None:
         for exclusion in plan.exclusions:
-            self._metrics.exclusions.labels(exclusion.offer, exclusion.reason.value).inc()
+            self._metrics.exclusions.labels(self._known(exclusion.offer), exclusion.reason.value).inc()
+
+    def adjusted(self, plan: Plan) -> None:
+        """What the first candidate of an accepted edit could not be sent as asked."""
+        first = plan.candidates[0]
+        for adjustment in first.adjustments:
+            self._metrics.adjustments.labels(self._known(first.offer), adjustment.field).inc()
+
+    def denied(self, refusal: OverBudget) -> None:
+        self._metrics.denials.labels(refusal.scope.value, refusal.window.value).inc()
+
+    @contextmanager
+    def waiting(self) -> Generator[None]:
+        """While an edit waits for a place at a provider."""
+        self._metrics.waiting.inc()
+        try:
+            yield
+        finally:
+            self._metrics.waiting.dec()
+
+    # --- attempts -------------------------------------------------------------------------------------------------
+
+    def exchanged(self, provider: str, step: Step, outcome: Outcome) -> None:
+        """A call was answered, or was not."""
+        if step is Step.POLL:
+            self._metrics.polls.labels(provider, type(outcome).__name__.lower()).inc()
+
+    def acknowledged(self, attempt: AttemptRecord, accepted_s: float | None) -> None:
+        """`accepted_s`: from the submit to the provider's word that it has the work, where there was one."""
+        if accepted_s is not None:
+            self._metrics.acceptance_seconds.labels(attempt.provider).observe(accepted_s)
 
     def fell_back(self, attempt: AttemptRecord, to_offer: str, kind: FailureKind) -> None:
         if to_offer != attempt.offer:
-            self._metrics.fallbacks.labels(attempt.offer, to_offer, kind.value).inc()
+            self._metrics.fallbacks.labels(self._known(attempt.offer), self._known(to_offer), kind.value).inc()
 
-    def attempt_ended(self, attempt: AttemptRecord) -> None:
-        outcome = outcome_of(attempt)
+    def attempt_ended(self, record: EditRecord, attempt: AttemptRecord) -> None:
+        outcome, offer, exemplar = outcome_of(attempt), self._known(attempt.offer), _exemplar(record)
         seconds = max(0, attempt.closed_ms - attempt.opened_ms) / 1000
-        self._metrics.attempts.labels(attempt.offer, outcome, str(attempt.number)).inc()
-        self._metrics.attempt_seconds.labels(attempt.offer, outcome).observe(seconds)
+        self._metrics.attempts.labels(offer, outcome, str(attempt.number)).inc(exemplar=exemplar)
+        self._metrics.attempt_seconds.labels(offer, outcome).observe(seconds, exemplar)
         if attempt.state is AttemptState.UNRESOLVED:
-            self._metrics.unresolved.labels(attempt.offer).inc()
-        self._charged(attempt, outcome)
+            self._metrics.unresolved.labels(offer).inc()
+        self._charged(attempt, None if attempt.failure is None else outcome)
         log.info(
-            "attempt_ended", attempt=attempt.id, number=attempt.number, offer=attempt.offer, outcome=outcome,
-            seconds=seconds, cost_micro=attempt.cost_micro,
+            "attempt_ended", edit=record.id, attempt=attempt.id, number=attempt.number, offer=attempt.offer,
+            outcome=outcome, seconds=seconds, cost_micro=attempt.cost_micro, trace=record.trace_id,
         )  # fmt: skip
 
-    def _charged(self, attempt: AttemptRecord, outcome: str) -> None:
+    def _charged(self, attempt: AttemptRecord, wasted_as: str | None) -> None:
         if not attempt.cost_micro:
             return
-        tier = self._offers[attempt.offer].tier.value if attempt.offer in self._offers else "other"
-        self._metrics.cost.add(attempt.cost_micro, attempt.offer, tier, attempt.cost_source or "table")
-        if attempt.failure is not None:
-            self._metrics.wasted.add(attempt.cost_micro, attempt.offer, outcome)
+        offer = self._known(attempt.offer)
+        self._metrics.cost.add(
+            attempt.cost_micro, offer, self._tier(attempt.offer), attempt.cost_source or "table"
+        )  # fmt: skip
+        if wasted_as is not None:
+            self._metrics.wasted.add(attempt.cost_micro, offer, wasted_as)
         drift_micro = attempt.cost_micro - attempt.price_micro
         if drift_micro and attempt.cost_source == "provider":
-            self._metrics.cost_drift.add(abs(drift_micro), attempt.offer, "over" if drift_micro > 0 else "under")
+            self._metrics.cost_drift.add(abs(drift_micro), offer, "over" if drift_micro > 0 else "under")
+
+    # --- late truth -----------------------------------------------------------------------------------------------
 
     def resolved(self, record: EditRecord, attempt: AttemptRecord) -> None:
         """What became of an unresolved attempt was found out; the edit was counted when it was left unresolved."""
         outcome = outcome_of(attempt)
-        self._charged(attempt, outcome)
+        twice = record.end is not None and record.end.offer not in (None, attempt.offer)
+        self._charged(attempt, outcome if attempt.failure is not None else DUPLICATE if twice else None)
         log.warning(
             "attempt_reconciled", edit=record.id, attempt=attempt.id, offer=attempt.offer, state=attempt.state.value,
-            outcome=outcome, cost_micro=attempt.cost_micro, status=record.status.value,
+            outcome=outcome, cost_micro=attempt.cost_micro, status=record.status.value, trace=record.trace_id,
         )  # fmt: skip
 
     def corrected(self, record: EditRecord, attempt: AttemptRecord, finding: str, difference_micro: int) -> None:
-        """The provider charged otherwise than we had booked."""
+        """The provider charged otherwise than we had booked. A counter cannot take back what it was told too much; the
+        ledger can."""
         if difference_micro > 0:
-            tier = self._offers[attempt.offer].tier.value if attempt.offer in self._offers else "other"
-            self._metrics.cost.add(difference_micro, attempt.offer, tier, "provider")
+            offer = self._known(attempt.offer)
+            self._metrics.cost.add(difference_micro, offer, self._tier(attempt.offer), "provider")
+            if finding == Finding.DUPLICATE_CHARGE:
+                self._metrics.wasted.add(difference_micro, offer, DUPLICATE)
         log.error(
             "charge_differs", edit=record.id, attempt=attempt.id, offer=attempt.offer, finding=finding,
-            difference_micro=difference_micro,
+            difference_micro=difference_micro, trace=record.trace_id,
         )  # fmt: skip
 
     def reconciled(self, provider: str, finding: str) -> None:
         self._metrics.reconciliations.labels(provider, finding).inc()
 
+    # --- the end --------------------------------------------------------------------------------------------------
+
     def edit_ended(self, record: EditRecord, end: End) -> None:
-        outcome = end.status.value if end.status is not Status.SUCCEEDED else "late" if end.late else "ok"
+        outcome, exemplar = edit_outcome(record, end).value, _exemplar(record)
+        tier, policy = record.plan.tier.value, self._metrics.known.policy(record.plan.policy)
         seconds = max(0, record.finished_ms - record.created_ms) / 1000
-        self._metrics.edits.labels(record.plan.tier.value, record.plan.policy, outcome).inc()
-        self._metrics.edit_seconds.labels(record.plan.tier.value, outcome).observe(seconds)
+        self._metrics.edits.labels(tier, policy, outcome).inc(exemplar=exemplar)
+        self._metrics.edit_seconds.labels(tier, outcome).observe(seconds, exemplar)
+        if end.status is Status.SUCCEEDED:
+            self._absorbed(record)
         log.info(
-            "edit_ended", edit=record.id, team=record.team, status=end.status.value, offer=end.offer,
-            seconds=seconds, cost_micro=end.cost_micro, attempts=len(record.attempts),
+            "edit_ended", edit=record.id, team=record.team, status=end.status.value, outcome=outcome, offer=end.offer,
+            seconds=seconds, cost_micro=end.cost_micro, attempts=len(record.attempts), trace=record.trace_id,
         )  # fmt: skip
+
+    def _absorbed(self, record: EditRecord) -> None:
+        """The failures that no caller saw."""
+        for attempt in record.attempts:
+            if attempt.failure is not None:
+                self._metrics.absorbed.labels(self._known(attempt.offer), attempt.failure.value).inc()
 
     def recovered(self, record: EditRecord) -> None:
         self._metrics.recoveries.inc()
         log.warning("edit_recovered", edit=record.id, epoch=record.epoch, attempts=len(record.attempts))
+
+    # --- small words ----------------------------------------------------------------------------------------------
+
+    def _known(self, offer: str) -> str:
+        return self._metrics.known.offer(offer)
+
+    def _tier(self, offer: str) -> str:
+        return self._offers[offer].tier.value if offer in self._offers else "other"
+
+
+def edit_outcome(record: EditRecord, end: End) -> EditOutcome:
+    if end.status is Status.SUCCEEDED:
+        delivered = next((one for one in record.plan.candidates if one.offer == end.offer), None)
+        if delivered is not None and delivered.degraded:
+            return EditOutcome.DEGRADED
+        return EditOutcome.LATE if end.late else EditOutcome.OK
+    if end.status is Status.FAILED:
+        return _FAILED_AS.get(end.problem.kind if end.problem else "", EditOutcome.FAILED)
+    return EditOutcome(end.status.value)
 
 
 def outcome_of(attempt: AttemptRecord) -> str:
@@ -86,3 +189,7 @@ def outcome_of(attempt: AttemptRecord) -> str:
     if attempt.failure is not None:
         return attempt.failure.value
     return "done" if attempt.state is AttemptState.SETTLED else attempt.state.value
+
+
+def _exemplar(record: EditRecord) -> dict[str, str] | None:
+    return {"trace_id": record.trace_id} if record.trace_id else None

@@ -6,7 +6,7 @@ restart, and removing one that still has entries would lose them. Whatever a pro
 any other once it is stale; taking it twice costs a write that changes nothing.
 """
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import Any, TypeAlias, cast
 
 from msgspec import Struct
@@ -42,11 +42,20 @@ class Backlog(Struct, frozen=True):
 
 
 class Outbox:
-    """Drains one store into one book. `stale_ms`: how long a process may hold an entry before another takes it over."""
+    """Drains one store into one book. `stale_ms`: how long a process may hold an entry before another takes it over.
+    `failed` is called each time that rows could not be brought over."""
 
-    def __init__(self, store: Redis, book: Book, clock: Clock, *, stale_ms: int = 15_000) -> None:
+    def __init__(
+        self,
+        store: Redis,
+        book: Book,
+        clock: Clock,
+        *,
+        stale_ms: int = 15_000,
+        failed: Callable[[], None] | None = None,
+    ) -> None:
         self._store, self._book, self._clock = store, book, clock
-        self._stale_ms = stale_ms
+        self._stale_ms, self._failed = stale_ms, failed
         self._failures = 0
 
     async def run(self) -> None:
@@ -69,6 +78,8 @@ class Outbox:
 
     def _pause_s(self, error: Exception) -> float:
         self._failures += 1
+        if self._failed:
+            self._failed()
         most_s = min(_LONGEST_PAUSE_S, _REST_S * 2 ** min(self._failures, 10))
         log.warning("ledger_behind", error=str(error), failures=self._failures)
         return most_s * (0.5 + self._clock.chance() / 2)

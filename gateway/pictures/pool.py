@@ -44,6 +44,14 @@ class Pool:
     def __repr__(self) -> str:
         return f"Pool(at most {self._workers} workers, {len(self._busy)} busy, {self._waiting} jobs waiting)"
 
+    @property
+    def busy(self) -> int:
+        return len(self._busy)
+
+    @property
+    def waiting(self) -> int:
+        return self._waiting
+
     async def warm(self) -> None:
         """Start every worker now and wait until all have loaded their decoders."""
         await asyncio.gather(*(self.run(Ping(), b"", patient=True) for _ in range(self._workers)))

@@ -148,12 +148,12 @@ class Budgets:
     async def balances(self, team: str, key_id: str, at_ms: int) -> dict[tuple[Scope, Window], Balance]:
         """The nine accounts of a key in the windows of `at_ms`."""
         names = accounts(team, key_id, at_ms)
-        read = await self._read(names)
+        read = await self.read(names)
         return {_place(name): read[name] for name in names}
 
     async def everything(self) -> dict[str, Balance]:
         """Every account ever booked, by its key. For an audit: it walks the whole store."""
-        return await self._read(await self._names(keys.BUDGET))
+        return await self.read(await self._names(keys.BUDGET))
 
     async def holdings(self) -> tuple[Holding, ...]:
         """Every edit that the store holds. For an audit: it walks the whole store."""
@@ -175,7 +175,8 @@ class Budgets:
         with unavailable():
             return not await self._store.exists(keys.GATEWAY_TOTAL)
 
-    async def _read(self, names: tuple[str, ...]) -> dict[str, Balance]:
+    async def read(self, names: tuple[str, ...]) -> dict[str, Balance]:
+        """Accounts by their keys (`accounts`)."""
         found = await self._fields(names, "spent", "held")
         return {name: Balance(spent_micro=int(spent or 0), held_micro=int(held or 0)) for name, (spent, held) in found}
 
