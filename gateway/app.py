@@ -70,6 +70,7 @@ HANDLERS = (
     usage.read_usage,
     admin.list_unresolved,
     admin.resolve_attempt,
+    admin.release_edit,
     admin.list_corrections,
     drain.list_providers,
     drain.drain_provider,
@@ -139,7 +140,7 @@ async def _open(settings: Settings, clock: Clock, timing: Timing, stack: AsyncEx
     )
     stack.push_async_callback(store.aclose)
     book = await stack.enter_async_context(opened_book(settings.ledger_url))
-    await refuse_a_lost_store(store, book, clock)
+    await refuse_a_lost_store(store, book, settings, clock)
     metrics = Metrics(version("kontext-gateway"), settings.revision)
     close_labels(metrics, settings.offers, settings.policies)
     outbox = Outbox(store, book, clock, failed=metrics.ledger_errors.inc)
@@ -208,4 +209,4 @@ def _mount(settings: Settings, egress: Egress) -> None:
 
 def secrets_of(settings: Settings, clock: Clock) -> tuple[Secret, ...]:
     """The configured secrets, or with an embedded state the one that is made beside it once."""
-    return settings.secrets or (kept_secret(settings.state_dir / "secret", clock.random_bytes),)
+    return settings.secrets or (kept_secret(settings.secret_file, clock.random_bytes),)

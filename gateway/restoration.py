@@ -1,7 +1,7 @@
 """A lost store rebuilt from the ledger: what the books say becomes what the store is given back.
 
 The ledger holds money and ids, but no prompt and no picture. So an edit that was under way comes back as unresolved,
-with its money held, until the reconciler or an operator knows more.
+with its money held, until the reconciler or an operator knows more. Attempts that had ended come back as they ended.
 """
 
 from collections.abc import Mapping
@@ -9,8 +9,9 @@ from datetime import UTC, datetime
 
 from msgspec.structs import replace
 
-from adapters.contract import Edit, HttpCall, ModelSize, Step, Tier
-from gateway.ledger.restore import DaySpending, KnownKey, OpenAttempt, OpenEdit, Restoration
+from adapters.contract import Edit, FailureKind, HttpCall, ModelSize, Step, Tier
+from gateway.ledger.accounts import AttemptAccount, Standing
+from gateway.ledger.restore import DaySpending, KnownKey, OpenEdit, Restoration
 from gateway.ledger.rows import Row
 from gateway.state.records import AttemptRecord, AttemptState, EditRecord, End, Problem, Status, Wish
 from gateway.state.restore import LostEdit, LostKey, Spent
@@ -23,10 +24,16 @@ _NOWHERE = "unknown/unknown"
 _NO_CALL = HttpCall(step=Step.LOOK_UP, method="GET", url="")
 # Without a picture there is no shape to take a size from; and what a provider kept of the prompt cannot be compared.
 _LOST = Edit(prompt="", images=(), size=ModelSize(), enhance_prompt=True)
-_END = End(
-    status=Status.UNRESOLVED,
-    problem=Problem(kind="unresolved", detail="the store was lost while this edit was under way; its money stays held"),
-)
+_HELD = "the store was lost while this edit was under way; its money stays held"
+_UNKNOWN = f"{_HELD} until an operator says that nothing was bought, since no attempt of it had reached the ledger"
+_AFTER = "the store was lost after this edit had ended; what it delivered is not known any more"
+_KINDS = frozenset(kind.value for kind in FailureKind)
+_STATES = {
+    Standing.OPEN: AttemptState.UNRESOLVED,
+    Standing.UNRESOLVED: AttemptState.UNRESOLVED,
+    Standing.SETTLED: AttemptState.SETTLED,
+    Standing.RELEASED: AttemptState.RELEASED,
+}
 
 
 def spending(found: Restoration) -> list[Spent]:
@@ -40,8 +47,11 @@ def _spent(day: DaySpending) -> Spent:
 
 
 def lost_edits(found: Restoration, accepted: Mapping[str, Row]) -> list[LostEdit]:
-    """Every edit that still holds money. One without an open attempt gets a made-up one for its whole hold: the rows
-    that the ledger lacks may have held a real one. `accepted` are the accept rows of these edits, by edit."""
+    """Every edit that still holds money. `accepted` are the accept rows of these edits, by edit.
+
+    Of one that ran without an open attempt nothing can have been sent by what the rows say; but the row of an attempt
+    may have been lost with the store. So its whole hold stays, without an attempt, and an operator ends it.
+    """
     keys = {key.edit: key.key_hash for key in found.keys if key.until_ms is None}
     return [_lost(one, accepted.get(one.edit), keys.get(one.edit)) for one in found.open_edits if one.held_micro > 0]
 
@@ -49,7 +59,7 @@ def lost_edits(found: Restoration, accepted: Mapping[str, Row]) -> list[LostEdit
 def _lost(one: OpenEdit, accepted: Row | None, key_hash: str | None) -> LostEdit:
     tier = Tier(accepted.tier) if accepted and accepted.tier else Tier.PREVIEW
     policy = (accepted and accepted.policy) or RESTORED
-    attempts = tuple(_attempt(number, each) for number, each in enumerate(one.unresolved, 1))
+    end = _end(one)
     record = EditRecord(
         id=one.edit,
         team=one.team,
@@ -59,30 +69,44 @@ def _lost(one: OpenEdit, accepted: Row | None, key_hash: str | None) -> LostEdit
         wish=Wish(tier=tier, policy=policy, metadata=accepted.tags if accepted else {}),
         plan=Plan(policy=policy, tier=tier, candidates=()),
         revision=RESTORED,
-        status=Status.UNRESOLVED,
+        status=end.status,
         created_ms=one.accepted_ms,
-        attempts=attempts or (_made_up(one),),
-        end=_END,
+        finished_ms=one.finished_ms,
+        attempts=tuple(_attempt(each) for each in one.attempts),
+        end=end,
     )
-    return LostEdit(record=record, held_micro=one.held_micro, key_hash=key_hash)
+    return LostEdit(record=record, held_micro=one.held_micro, spent_micro=one.spent_micro, key_hash=key_hash)
 
 
-def _attempt(number: int, attempt: OpenAttempt) -> AttemptRecord:
-    offer = attempt.offer or _NOWHERE
+def _end(one: OpenEdit) -> End:
+    """The end that the rows tell, else unresolved."""
+    status = Status(one.outcome) if one.outcome else Status.UNRESOLVED
+    if status is Status.SUCCEEDED:
+        return End(status=status, offer=one.offer, cost_micro=one.spent_micro, notes=(_AFTER,))
+    if status is Status.UNRESOLVED:
+        problem = Problem(kind="unresolved", detail=_HELD if one.unresolved else _UNKNOWN)
+    else:
+        problem = Problem(kind="moderated" if status is Status.REFUSED else "lost", detail=_AFTER)
+    return End(status=status, cost_micro=one.spent_micro, problem=problem)
+
+
+def _attempt(one: AttemptAccount) -> AttemptRecord:
+    offer, state = one.offer or _NOWHERE, _STATES[one.standing]
+    is_settled, is_lost = state is AttemptState.SETTLED, state is AttemptState.UNRESOLVED
     return AttemptRecord(
-        id=attempt.id or "",
-        number=number,
+        id=one.id or "",
+        number=one.number,
         offer=offer,
         provider=offer.partition("/")[0],
-        price_micro=attempt.quoted_micro,
-        state=AttemptState.UNRESOLVED,
+        price_micro=one.quoted_micro,
+        state=state,
         call=_NO_CALL,
-        message="the store was lost before its end was known",
+        closed_ms=one.ended_ms,
+        cost_micro=one.charged_micro if is_settled else None,
+        cost_source=one.source if is_settled else None,
+        failure=FailureKind(one.outcome) if one.outcome in _KINDS else None,
+        message="the store was lost before its end was known" if is_lost else "",
     )
-
-
-def _made_up(one: OpenEdit) -> AttemptRecord:
-    return _attempt(1, OpenAttempt(number=1, id=None, offer=None, quoted_micro=one.held_micro))
 
 
 def known_keys(found: Restoration) -> list[LostKey]:

@@ -80,3 +80,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     keys: dict[str, Key]
     revision: str
     development_key: str | None = None
+
+    @property
+    def secret_file(self) -> Path:
+        """Where the secret is kept that an embedded state makes by itself."""
+        return self.state_dir / "secret"

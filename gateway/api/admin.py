@@ -1,7 +1,7 @@
 """`/admin`: what an operator may say of money that nobody else can account for. Additions to the configuration, never
 against it; each act is a row of the ledger, and is logged."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from litestar import Request, get, post
@@ -12,6 +12,7 @@ from gateway.api.context import Context, Given
 from gateway.api.problems import ProblemError
 from gateway.api.requests import invalid
 from gateway.clock import iso
+from gateway.engine.late import unresolved
 from gateway.ledger.rows import Row, RowKind
 from gateway.money import MICRO, micro_from_usd, usd
 from gateway.observe import log
@@ -30,17 +31,30 @@ class Verdict(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     cost_usd: str | None = None
 
 
+class Release(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Nothing was bought for an edit that a lost store brought back without an attempt. `note` says how you know."""
+
+    verdict: Literal["released"]
+    note: Annotated[str, Meta(min_length=3, max_length=500)]
+
+
 class UnresolvedAnswer(Struct, frozen=True, kw_only=True):
-    """An attempt whose charge is unknown; `held_usd` is what is held for it."""
+    """An attempt whose charge is unknown; `held_usd` is what is held for it. Without an attempt: an edit that a lost
+    store brought back, whose attempts are not known."""
 
     edit: str
-    attempt: int
-    attempt_id: str
+    attempt: int | None
+    attempt_id: str | None
     team: str
-    offer: str
+    offer: str | None
     held_usd: str
     posted_at: str
     message: str
+
+
+class ReleaseAnswer(Struct, frozen=True, kw_only=True):
+    edit: str
+    edit_status: Status
 
 
 class VerdictAnswer(Struct, frozen=True, kw_only=True):
@@ -69,12 +83,26 @@ class CorrectionAnswer(Struct, frozen=True, kw_only=True):
 async def list_unresolved(request: AnyRequest, context: Given) -> list[UnresolvedAnswer]:
     """Money that is held until somebody knows whether it was charged, longest first."""
     context.gate.caller(request, "admin")
-    return [
-        _unresolved(record, attempt)
-        for record in await context.corrections.unresolved(MOST_LISTED)
-        for attempt in record.attempts
-        if attempt.state is AttemptState.UNRESOLVED
-    ]
+    listed: list[UnresolvedAnswer] = []
+    for record in await context.corrections.unresolved(MOST_LISTED):
+        attempts = unresolved(record)
+        listed += [_unresolved(record, attempt) for attempt in attempts]
+        if not attempts:
+            listed.append(_unknown(record, await context.corrections.held_micro(record.id)))
+    return listed
+
+
+def _unknown(record: EditRecord, held_micro: int) -> UnresolvedAnswer:
+    return UnresolvedAnswer(
+        edit=record.id,
+        attempt=None,
+        attempt_id=None,
+        team=record.team,
+        offer=None,
+        held_usd=usd(held_micro),
+        posted_at=iso(record.created_ms),
+        message=record.end.problem.detail if record.end and record.end.problem else "",
+    )
 
 
 def _unresolved(record: EditRecord, attempt: AttemptRecord) -> UnresolvedAnswer:
@@ -115,12 +143,39 @@ async def resolve_attempt(
     return VerdictAnswer(edit=edit_id, attempt=number, state=ended.state, cost_usd=cost, edit_status=record.status)
 
 
-def _verdict(body: bytes) -> Verdict:
+@post("/admin/edits/{edit_id:str}/verdict", status_code=200, tags=["admin"])
+async def release_edit(request: AnyRequest, context: Given, edit_id: FromPath[str]) -> ReleaseAnswer:
+    """Release what an edit holds that a lost store brought back without an attempt. Body: `{"verdict": "released",
+    "note": "…"}`."""
+    key = context.gate.caller(request, "admin")
+    verdict = _decoded(await request.body(), Release, '{"verdict": "released", "note": "how you know"}')
+    record = await context.edits.get(edit_id)
+    if record is None:
+        raise ProblemError("not_found", "there is no such edit")
+    by = f"{key.team}/{key.id}"
+    operation = f"release/{context.clock.random_bytes(4).hex()}"
+    end = _failed(record, 0, "the store was lost before any attempt of the edit was known")
     try:
-        verdict = msgspec.json.decode(body, type=Verdict)
+        record = await context.corrections.release(record, end, operation=operation, note=f"{by}: {verdict.note}")
+    except IllegalMove as error:
+        raise ProblemError("conflict", f"the edit cannot be released now: {error}") from None
+    log.warning("edit_released", edit=edit_id, by=by)
+    return ReleaseAnswer(edit=edit_id, edit_status=record.status)
+
+
+T = TypeVar("T")
+
+
+def _decoded(body: bytes, kind: type[T], expected: str) -> T:
+    try:
+        return msgspec.json.decode(body, type=kind)
     except (msgspec.DecodeError, RecursionError) as error:
-        expected = '{"verdict": "settled" or "released", "cost_usd": "0.04", "note": "how you know"}'
         raise ProblemError("malformed", f"the body is not a verdict: {error}", expected=expected) from None
+
+
+def _verdict(body: bytes) -> Verdict:
+    expected = '{"verdict": "settled" or "released", "cost_usd": "0.04", "note": "how you know"}'
+    verdict = _decoded(body, Verdict, expected)
     if (verdict.verdict == "settled") != (verdict.cost_usd is not None):
         invalid("cost_usd", "goes with settled, and only with it", 'decimal dollars, such as "0.04"')
     return verdict
@@ -149,16 +204,20 @@ def _ended(attempt: AttemptRecord, verdict: Verdict) -> AttemptRecord:
 
 def _end(record: EditRecord, ended: AttemptRecord) -> End:
     """An unresolved edit fails once its money is accounted for: its picture never came."""
-    problem = Problem(kind="lost", detail="what became of the edit was found out too late for its picture")
+    return _failed(record, ended.cost_micro or 0, "what became of the edit was found out too late for its picture")
+
+
+def _failed(record: EditRecord, cost_micro: int, detail: str) -> End:
     before_micro = record.end.cost_micro if record.end else 0
-    return End(status=Status.FAILED, cost_micro=before_micro + (ended.cost_micro or 0), problem=problem)
+    problem = Problem(kind="lost", detail=detail)
+    return End(status=Status.FAILED, cost_micro=before_micro + cost_micro, problem=problem)
 
 
 @get("/admin/corrections", tags=["admin"])
 async def list_corrections(request: AnyRequest, context: Given) -> list[CorrectionAnswer]:
     """Every act of an operator or the reconciler that is in the ledger, newest first."""
     context.gate.caller(request, "admin")
-    found = [row async for row in context.book.rows() if row.kind is RowKind.CORRECT]
+    found = [row async for row in context.book.rows() if row.kind is RowKind.CORRECT or row.note]
     return [_correction(row) for row in reversed(found[-MOST_LISTED:])]
 
 

@@ -7,6 +7,7 @@ import rich_click as click
 from rich.console import Console
 from rich.table import Table
 
+from gateway.books import lost_secret
 from gateway.cli.audit import AWAY
 from gateway.cli.config import ConfigurationRefused, config_option, load_settings
 from gateway.clock import SystemClock, iso
@@ -24,9 +25,13 @@ from gateway.state.restore import LostEdit, Restore
 @click.command()
 @config_option
 @click.option("--yes", is_flag=True, help="Do it; without, only say what would be given back.")
-def restore(config: str | None, yes: bool) -> None:
+@click.option("--new-secret", is_flag=True, help="Do it although the secret is lost and has no backup.")
+def restore(config: str | None, yes: bool, new_secret: bool) -> None:
     """Give an empty store back what the ledger knows: what was spent and is held, open edits, idempotency keys."""
     settings = load_settings(config)
+    secret = lost_secret(settings)
+    if secret and yes and not new_secret:
+        raise ConfigurationRefused(f"{secret}. Without a backup, repeat with --new-secret")
     try:
         found, lost = asyncio.run(_restored(settings, yes))
     except IllegalMove as refused:
@@ -36,6 +41,8 @@ def restore(config: str | None, yes: bool) -> None:
     console = Console()
     console.print(_table(found))
     console.print(_age(found, lost), soft_wrap=True)
+    if secret:
+        console.print(secret, style="bold red", markup=False, soft_wrap=True, highlight=False)
     console.print("[green]restored[/]" if yes else "nothing was done; repeat with --yes to restore")
 
 
@@ -76,5 +83,7 @@ def _age(found: Restoration, lost: list[LostEdit]) -> str:
     """What happened after the last row that reached SQL is not known: the providers' bills will tell."""
     if found.last_row_ms is None or found.age_ms is None:
         return "the ledger is empty: there is nothing to give back"
-    edits = f"{len(lost)} edits come back as unresolved, {len(found.keys)} idempotency keys are known"
+    edits = f"{len(lost)} edits come back with money held, {len(found.keys)} idempotency keys are known"
+    if unknown := sum(not one.unresolved for one in found.open_edits if one.held_micro > 0):
+        edits += f"; of {unknown} of them no attempt is known, so that an operator must release them"
     return f"{found.rows} rows, the last of {iso(found.last_row_ms)} ({found.age_ms / 1000:.0f} s ago); {edits}"

@@ -93,7 +93,9 @@ class Reconciler:
         records = await self._corrections.unresolved(MOST_UNRESOLVED)
         attempts = [attempt for record in records for attempt in unresolved(record)]
         self._metrics.unresolved_attempts.set(len(attempts))
-        self._metrics.unresolved_usd.set(sum(attempt.price_micro for attempt in attempts) / MICRO)
+        beside = [await self._corrections.held_micro(record.id) for record in records if not unresolved(record)]
+        held_micro = sum(attempt.price_micro for attempt in attempts) + sum(beside)
+        self._metrics.unresolved_usd.set(held_micro / MICRO)
         now_ms = self._clock.now_ms()
         oldest_ms = min((attempt.opened_ms or now_ms for attempt in attempts), default=now_ms)
         self._metrics.unresolved_age.set(max(0, now_ms - oldest_ms) / 1000)

@@ -25,7 +25,8 @@ class Standing(StrEnum):
 
 
 class AttemptAccount(Struct, frozen=True, kw_only=True):
-    """`charged_micro` is what was settled, corrections included. `is_done`: it delivered, as far as it is known."""
+    """`charged_micro` is what was settled, corrections included. `is_done`: it delivered, as far as it is known.
+    `outcome` and `ended_ms` are those of its last end."""
 
     number: int
     id: str | None = None
@@ -35,6 +36,8 @@ class AttemptAccount(Struct, frozen=True, kw_only=True):
     overrun_micro: int = 0
     standing: Standing = Standing.OPEN
     is_done: bool = False
+    outcome: str | None = None
+    ended_ms: int = 0
     source: str | None = None
     mark: Mark | None = None
 
@@ -155,6 +158,8 @@ def _after(before: AttemptAccount, row: Row) -> AttemptAccount:
         overrun_micro=known.overrun_micro + overrun(row),
         standing=_corrected(known.standing, row) if row.kind is RowKind.CORRECT else standing(row),
         is_done=known.is_done if row.outcome is None else row.outcome in DONE,
+        outcome=row.outcome or known.outcome,
+        ended_ms=known.ended_ms if row.outcome is None else row.at_ms,
         source=row.source or known.source,
     )
 

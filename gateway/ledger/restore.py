@@ -1,7 +1,7 @@
 """What a lost store must be given back, from the rows alone: money by budget window, keys, and what was under way.
 
 An edit's prompt and calls are not in the books, so an edit that was open cannot go on. Its hold stays, and each of its
-open attempts is unresolved: a provider may have been paid for it.
+open attempts is unresolved: a provider may have been paid for it. An attempt that had ended stays as it ended.
 """
 
 from collections import Counter
@@ -11,9 +11,9 @@ from datetime import date
 from msgspec import Struct
 
 from gateway.clock import day_of
-from gateway.ledger.accounts import UNDONE, Account, account, accounts, windows
+from gateway.ledger.accounts import UNDONE, Account, AttemptAccount, account, accounts, windows
 from gateway.ledger.book import Book
-from gateway.ledger.rows import Row
+from gateway.ledger.rows import Row, RowKind
 
 KEYS_MS = 24 * 3600 * 1000
 
@@ -48,17 +48,10 @@ class KnownKey(Struct, frozen=True, kw_only=True):
     until_ms: int | None
 
 
-class OpenAttempt(Struct, frozen=True, kw_only=True):
-    """An attempt that may have been charged. `id` is what its provider knows it by."""
-
-    number: int
-    id: str | None
-    offer: str | None
-    quoted_micro: int
-
-
 class OpenEdit(Struct, frozen=True, kw_only=True):
-    """An edit that is not over, or still holds money for an attempt that is unresolved. `outcome` None: it ran."""
+    """An edit that is not over, or still holds money for an attempt that is unresolved. `outcome` None: it ran.
+    `attempts` are all that the books know, `unresolved` those that may have been charged; the rows of others may have
+    been lost with the store. `offer` and `finished_ms` are those of its end."""
 
     edit: str
     team: str
@@ -66,8 +59,12 @@ class OpenEdit(Struct, frozen=True, kw_only=True):
     accepted_ms: int
     origin: str | None
     outcome: str | None
+    offer: str | None
+    finished_ms: int
+    spent_micro: int
     held_micro: int
-    unresolved: tuple[OpenAttempt, ...]
+    attempts: tuple[AttemptAccount, ...]
+    unresolved: tuple[AttemptAccount, ...]
 
 
 class Restoration(Struct, frozen=True, kw_only=True):
@@ -153,10 +150,6 @@ class _Restorer:
 
 
 def _open_edit(each: Account) -> OpenEdit:
-    unresolved = (
-        OpenAttempt(number=one.number, id=one.id, offer=one.offer, quoted_micro=one.quoted_micro)
-        for one in each.unresolved
-    )
     return OpenEdit(
         edit=each.edit,
         team=each.team,
@@ -164,8 +157,12 @@ def _open_edit(each: Account) -> OpenEdit:
         accepted_ms=(each.accepted or each.rows[0]).at_ms,
         origin=each.accepted.origin if each.accepted else None,
         outcome=each.outcome,
+        offer=next((row.offer for row in reversed(each.rows) if row.kind is RowKind.FINISH), None),
+        finished_ms=each.finished_ms,
+        spent_micro=each.spent_micro,
         held_micro=each.held_micro,
-        unresolved=tuple(unresolved),
+        attempts=each.attempts,
+        unresolved=each.unresolved,
     )
 
 

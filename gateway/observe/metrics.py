@@ -140,7 +140,9 @@ class Metrics:
         self.unresolved_attempts = self._gauge(
             "kontext_unresolved_attempts", "Attempts that wait for the truth or for an operator."
         )
-        self.unresolved_usd = self._gauge("kontext_unresolved_usd", "Money that is held for them.")
+        self.unresolved_usd = self._gauge(
+            "kontext_unresolved_usd", "Money that is held for them, or for what is not known."
+        )
         self.unresolved_age = self._gauge(
             "kontext_unresolved_oldest_age_seconds", "For how long the oldest of them waits."
         )

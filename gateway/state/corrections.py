@@ -17,7 +17,7 @@ from gateway.state.budgets import MOST_AMOUNT_MICRO
 from gateway.state.connection import unavailable
 from gateway.state.documents import read_edit, write_attempt, write_end, write_row
 from gateway.state.edits import WEEK_MS, IllegalMove
-from gateway.state.entries import correct_row, finish_row, resolve_row
+from gateway.state.entries import correct_row, finish_row, release_row, resolve_row
 from gateway.state.records import AttemptRecord, EditRecord, End
 from gateway.state.scripts import Reply, Scripts, Step, TooFewReplicas
 
@@ -78,8 +78,34 @@ class Corrections:
             write_row(finish_row(record, end)),
             self._keep_ms,
         )
+        return await self._read(record.id)
+
+    async def held_micro(self, edit_id: str) -> int:
+        """What an edit holds."""
         with unavailable():
-            fields = await cast("Awaitable[dict[bytes, bytes]]", self._store.hgetall(keys.EDIT + record.id))
+            return int(await cast("Awaitable[bytes | None]", self._store.hget(keys.EDIT + edit_id, "held")) or 0)
+
+    async def release(self, record: EditRecord, end: End, *, operation: str, note: str) -> EditRecord:
+        """Ends an unresolved edit of which no attempt is: a lost store brought it back so, with all that it held.
+
+        As in `resolve`. Raises `IllegalMove` for any other edit.
+        """
+        await self._step(
+            Step.RELEASE,
+            record.id,
+            (keys.EDIT + record.id, keys.LEDGER, keys.UNRESOLVED),
+            record.id,
+            operation,
+            end.status,
+            write_end(end),
+            write_row(release_row(record, end, note)),
+            self._keep_ms,
+        )
+        return await self._read(record.id)
+
+    async def _read(self, edit_id: str) -> EditRecord:
+        with unavailable():
+            fields = await cast("Awaitable[dict[bytes, bytes]]", self._store.hgetall(keys.EDIT + edit_id))
         return read_edit(fields)
 
     async def correct(

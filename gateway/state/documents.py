@@ -51,7 +51,8 @@ def read_edit(fields: Mapping[bytes, bytes]) -> EditRecord:
         epoch=int(fields[b"epoch"]),
         created_ms=int(fields[b"created"]),
         finished_ms=int(fields.get(b"finished", b"0")),
-        attempts=tuple(_read_attempt(fields, number) for number in range(1, count + 1)),
+        # One is missing only where its rows were lost with the store that it was restored after.
+        attempts=tuple(_read_attempt(fields, n) for n in range(1, count + 1) if f"attempt:{n}".encode() in fields),
         end=_end.decode(fields[b"end"]) if b"end" in fields else None,
     )
 

@@ -41,6 +41,10 @@ def finish_row(record: EditRecord, end: End) -> Row:
     return replace(row, offer=end.offer, outcome=end.status.value, pictures=len(end.images))
 
 
+def release_row(record: EditRecord, end: End, note: str) -> Row:
+    return replace(finish_row(record, end), note=note)
+
+
 def undo_row(record: EditRecord) -> Row:
     """The acceptance was not confirmed by enough replicas of the store: the edit never was."""
     return replace(_row(RowKind.FINISH, "finish/undone", record), outcome="undone", pictures=0)

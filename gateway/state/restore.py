@@ -1,7 +1,7 @@
 """A lost store, rebuilt from the books: what was spent and is held, idempotency keys, and edits that were under way.
 
 The books hold no prompt and no call, so an edit that was open cannot go on. It comes back as unresolved, with its money
-held: an operator or the reconciler settles or releases each attempt, as of any other.
+held: an operator or the reconciler settles or releases each attempt that is unresolved, as of any other.
 """
 
 from collections import Counter
@@ -12,10 +12,11 @@ from msgspec import Struct
 from redis.asyncio import Redis
 
 from gateway.state import keys
+from gateway.state.arguments import cost
 from gateway.state.budgets import MOST_CAP_MICRO, accounts
 from gateway.state.documents import write_attempt, write_edit, write_end
 from gateway.state.edits import IllegalMove
-from gateway.state.records import EditRecord
+from gateway.state.records import AttemptRecord, AttemptState, EditRecord
 from gateway.state.scripts import Scripts, Step
 
 
@@ -29,11 +30,13 @@ class Spent(Struct, frozen=True, kw_only=True):
 
 
 class LostEdit(Struct, frozen=True, kw_only=True):
-    """An edit that was not over. `record` is what is known of it: `created_ms`, its end as unresolved, and at least one
-    attempt as unresolved, numbered from 1. It holds `held_micro`, at least the prices of those."""
+    """An edit that still holds money. `record` is what is known of it: `created_ms`, its end, and its attempts, all of
+    them ended; `finished_ms` and `closed_ms` of 0 are now. It holds `held_micro`, at least the prices of those that are
+    unresolved; where none is, all of it is kept for what is not known."""
 
     record: EditRecord
     held_micro: int
+    spent_micro: int = 0
     key_hash: str | None = None
 
 
@@ -91,9 +94,7 @@ def _accounts_of(record: EditRecord) -> tuple[str, ...]:
 def _edit(lost: LostEdit) -> tuple[str | bytes | int, ...]:
     record = lost.record
     assert record.end is not None
-    kept = sum(attempt.price_micro for attempt in record.attempts)
-    if not record.attempts or kept > lost.held_micro:
-        raise ValueError(f"{record.id} holds {lost.held_micro} micro-dollars for attempts of {kept}")
+    kept = _kept_micro(lost)
     claim = "" if lost.key_hash is None else keys.idempotency_key(record.team, lost.key_hash)
     return (
         record.id,
@@ -102,12 +103,30 @@ def _edit(lost: LostEdit) -> tuple[str | bytes | int, ...]:
         record.created_ms,
         write_edit(record),
         write_end(record.end),
+        record.end.status,
+        record.finished_ms or "",
         lost.held_micro,
         kept,
+        lost.spent_micro,
         claim,
         len(record.attempts),
-        *(word for attempt in record.attempts for word in (write_attempt(attempt), attempt.price_micro)),
+        *(word for attempt in record.attempts for word in _attempt(attempt)),
     )
+
+
+def _kept_micro(lost: LostEdit) -> int:
+    unresolved = [each.price_micro for each in lost.record.attempts if each.state is AttemptState.UNRESOLVED]
+    kept = sum(unresolved) if unresolved else lost.held_micro
+    if kept > lost.held_micro:
+        raise ValueError(f"{lost.record.id} holds {lost.held_micro} micro-dollars for attempts of {kept}")
+    return kept
+
+
+def _attempt(attempt: AttemptRecord) -> tuple[str | bytes | int, ...]:
+    if attempt.state.is_open:
+        raise ValueError(f"attempt {attempt.number} is {attempt.state}: only what has ended is given back")
+    closed = attempt.closed_ms or ""
+    return attempt.number, write_attempt(attempt), attempt.state, attempt.price_micro, cost(attempt), closed
 
 
 def _key(key: LostKey) -> tuple[str | int, ...]:

@@ -25,6 +25,7 @@ class Step(StrEnum):
     CLOSE = "close"
     FINISH = "finish"
     RESOLVE = "resolve"
+    RELEASE = "release"
     CORRECT = "correct"
     UNDO = "undo"
     BEAT = "beat"
@@ -42,7 +43,9 @@ LIBRARIES = ("prelude", "money", "ending")
 """Put before every step, in this order: Redis scripts cannot include one another."""
 
 _WAIT_MS = 500
-_MOVES_MONEY = frozenset({Step.ACCEPT, Step.OPEN, Step.CLOSE, Step.FINISH, Step.RESOLVE, Step.CORRECT, Step.RESTORE})
+_MOVES_MONEY = frozenset(
+    {Step.ACCEPT, Step.OPEN, Step.CLOSE, Step.FINISH, Step.RESOLVE, Step.RELEASE, Step.CORRECT, Step.RESTORE}
+)
 
 
 class TooFewReplicas(StoreUnavailable):

@@ -255,6 +255,7 @@ OPERATIONS = {
     ("get", "/admin/unresolved"),
     ("get", "/admin/corrections"),
     ("post", "/admin/edits/{edit_id}/attempts/{number}/verdict"),
+    ("post", "/admin/edits/{edit_id}/verdict"),
     ("get", "/admin/providers"),
     ("post", "/admin/providers/{name}/drain"),
     ("post", "/admin/providers/{name}/restore"),

@@ -2,6 +2,7 @@
 
 from msgspec.structs import replace
 
+from adapters.contract import FailureKind
 from gateway.cli.audit import budget_caps
 from gateway.configuration import load
 from gateway.ledger.evidence import Cap
@@ -36,6 +37,41 @@ def test_an_edit_under_way_comes_back_with_what_its_rows_still_say() -> None:
     assert (attempt.state, attempt.price_micro, attempt.offer) == (AttemptState.UNRESOLVED, 40_000, MAX)
     assert (lost.held_micro, lost.key_hash) == (50_000, "k")
     assert [key.edit for key in known_keys(found)] == [record.id]
+
+
+def test_attempts_come_back_under_their_own_numbers_and_as_they_ended() -> None:
+    history = History()
+    told = history.edit().accept(80_000).open(40_000).close("settled", 41_000, failure="bad_picture").open(40_000)
+    found = restore(history.rows, history.now_ms)
+    (lost,) = lost_edits(found, accepts(history))
+    first, second = lost.record.attempts
+    assert (first.number, first.state, first.failure) == (1, AttemptState.SETTLED, FailureKind.BAD_PICTURE)
+    assert (first.cost_micro, first.cost_source, first.id) == (41_000, "provider", told.tries[0].id)
+    assert (second.number, second.state, second.id) == (2, AttemptState.UNRESOLVED, told.tries[1].id)
+    assert lost.spent_micro == 41_000
+
+
+def test_an_edit_that_had_ended_keeps_its_end_beside_its_duplicate() -> None:
+    history = History()
+    history.edit().accept(80_000).open(40_000).close("unresolved").open(40_000, MAX).close("settled").finish(
+        "succeeded"
+    )
+    found = restore(history.rows, history.now_ms)
+    (lost,) = lost_edits(found, accepts(history))
+    assert (lost.record.status, lost.record.finished_ms) == (Status.SUCCEEDED, history.now_ms)
+    assert lost.record.end is not None
+    assert (lost.record.end.offer, lost.record.end.cost_micro, lost.record.end.images) == (MAX, 40_000, ())
+    assert [one.state for one in lost.record.attempts] == [AttemptState.UNRESOLVED, AttemptState.SETTLED]
+
+
+def test_an_edit_without_an_open_attempt_comes_back_without_one() -> None:
+    """Nothing of it was sent, unless an attempt's row was lost with the store: nobody knows, and no row makes it up."""
+    history = History()
+    history.edit().accept(50_000)
+    history.edit().accept(80_000).open(40_000).close("released", failure="busy")
+    lost = lost_edits(restore(history.rows, history.now_ms), accepts(history))
+    assert [(one.held_micro, len(one.record.attempts)) for one in lost] == [(50_000, 0), (80_000, 1)]
+    assert {one.record.status for one in lost} == {Status.UNRESOLVED}
 
 
 def test_an_edit_that_held_nothing_is_gone_and_its_key_free() -> None:

@@ -1,16 +1,20 @@
 """What was spent outlives the store: the ledger gives it back, and the audit can say that nothing is missing."""
 
 import asyncio
+import shutil
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
 import pytest
+from msgspec.structs import replace
 from redis.asyncio import Redis
 
 from gateway.books import BooksRefused
 from gateway.configuration import load
+from gateway.ledger.book import Book
+from gateway.ledger.rows import Row, RowKind
 from gateway.rehearsal.server import Rehearsal
 from gateway.secret import key_hash
 from gateway.server import serving
@@ -20,7 +24,7 @@ from gateway.state.embedded import stop
 from tests.end_to_end.processes import kontext
 from tests.end_to_end.stage import PHOTO_URI, state_folder, today
 
-KEY = "kx_growth"
+KEY, ADMIN = "kx_growth", "kx_office"
 CONFIG = """\
 [state]
 dir = "state"
@@ -41,6 +45,13 @@ offers = ["runware/kontext-pro"]
 policy = "pro"
 keys = [{{ id = "ci", hash = "{hash}" }}]
 budget = {{ total_usd = "0.10" }}
+
+[teams.office]
+policy = "pro"
+[[teams.office.keys]]
+id = "desk"
+hash = "{admin}"
+scopes = ["admin"]
 """
 
 
@@ -50,7 +61,7 @@ class Books:
     def __init__(self, folder: Path, rehearsal: Rehearsal) -> None:
         (folder / "key").write_text(rehearsal.key)
         self.file = folder / "kontext.toml"
-        self.file.write_text(CONFIG.format(url=rehearsal.url, hash=key_hash(KEY)))
+        self.file.write_text(CONFIG.format(url=rehearsal.url, hash=key_hash(KEY), admin=key_hash(ADMIN)))
         self.folder, self.rehearsal = folder, rehearsal
 
     def settings(self) -> Settings:
@@ -61,6 +72,10 @@ class Books:
         async with httpx.AsyncClient(timeout=30) as http:
             document = {"prompt": "Make it blue", "images": [PHOTO_URI]}
             return await http.post(f"{url}/v1/edits", json=document, headers=headers)
+
+    async def lose_the_folder(self) -> None:
+        await stop(self.settings().state_dir)
+        shutil.rmtree(self.settings().state_dir)
 
     async def lose_the_store(self) -> None:
         async with self.store() as store:
@@ -144,7 +159,7 @@ async def test_an_edit_that_was_under_way_comes_back_unresolved_with_its_money_h
     await books.lose_the_store()
     books.rehearsal.faults.reset()
     code, said = await books.command("restore", "--yes")
-    assert (code, "1 edits come back as unresolved" in said) == (0, True), said
+    assert (code, "1 edits come back with money held" in said) == (0, True), said
 
     async with serving(books.settings()) as url:
         async with httpx.AsyncClient() as http:
@@ -154,3 +169,63 @@ async def test_an_edit_that_was_under_way_comes_back_unresolved_with_its_money_h
         assert (await books.edit(url, "b")).json()["left_usd"] == "0.020000"
     code, said = await books.command("audit")
     assert code == 0, said
+
+
+async def test_an_edit_without_a_known_attempt_holds_its_money_until_an_operator_releases_it(books: Books) -> None:
+    async with serving(books.settings()) as url:
+        assert (await books.edit(url, "a")).status_code == 200
+    await books.lose_the_store()
+    book = await Book.open(f"sqlite:{books.folder / 'ledger.db'}")
+    row = Row(id="edit_1/accept", kind=RowKind.ACCEPT, edit="edit_1", team="growth", key_id="ci", at_ms=1, place="0")
+    await book.write([replace(row, held_micro=40_000, tier="standard", policy="pro")])
+    await book.aclose()
+    code, said = await books.command("restore", "--yes")
+    assert (code, "of 1 of them no attempt is known" in said) == (0, True), said
+
+    async with serving(books.settings()) as url, httpx.AsyncClient() as http:
+        assert (await books.edit(url, "b")).json()["left_usd"] == "0.020000"
+        office = {"authorization": f"Bearer {ADMIN}"}
+        (found,) = (await http.get(f"{url}/admin/unresolved", headers=office)).json()
+        assert (found["edit"], found["attempt"], found["held_usd"]) == ("edit_1", None, "0.040000")
+        body = {"verdict": "released", "note": "nothing on the bill"}
+        answers = [await http.post(f"{url}/admin/edits/edit_1/verdict", headers=office, json=body) for _ in range(2)]
+        assert [answer.status_code for answer in answers] == [200, 409]
+        assert answers[0].json() == {"edit": "edit_1", "edit_status": "failed"}
+        assert (await http.get(f"{url}/admin/unresolved", headers=office)).json() == []
+        assert (await books.edit(url, "b")).status_code == 200
+    async with serving(books.settings()) as url, httpx.AsyncClient() as http:
+        (note,) = [one["note"] for one in (await http.get(f"{url}/admin/corrections", headers=office)).json()]
+        assert note == "office/desk: nothing on the bill"
+    code, said = await books.command("audit")
+    assert code == 0, said
+
+
+async def test_a_secret_that_was_lost_with_its_folder_is_asked_for_by_name(books: Books) -> None:
+    async with serving(books.settings()) as url:
+        assert (await books.edit(url, "a")).status_code == 200
+    backup = books.settings().secret_file.read_text()
+    await books.lose_the_folder()
+
+    with pytest.raises(BooksRefused, match=r"\[server\] secret"):
+        async with serving(books.settings()):
+            pass
+    code, said = await books.command("restore")
+    assert (code, "[server] secret" in said) == (0, True), said
+    code, said = await books.command("restore", "--yes")
+    assert (code, "--new-secret" in said) == (2, True), said
+
+    books.settings().secret_file.write_text(backup)
+    code, said = await books.command("restore", "--yes")
+    assert (code, "secret" in said) == (0, False), said
+    async with serving(books.settings()) as url:
+        assert (await books.edit(url, "b")).status_code == 200
+
+
+async def test_without_a_backup_the_secret_is_given_up_by_a_word_of_its_own(books: Books) -> None:
+    async with serving(books.settings()) as url:
+        assert (await books.edit(url, "a")).status_code == 200
+    await books.lose_the_folder()
+    code, said = await books.command("restore", "--yes", "--new-secret")
+    assert code == 0, said
+    async with serving(books.settings()):
+        assert books.settings().secret_file.exists()

@@ -84,6 +84,54 @@ async def test_an_open_edit_comes_back_unresolved_and_is_resolved_as_any_other(s
     assert isinstance(await claims.claim("growth", "edits", "k", "f", "t2"), New)
 
 
+async def test_an_edit_whose_attempts_nobody_knows_holds_everything_until_it_is_released(store, clock, restore):
+    corrections = Corrections(store, clock=clock)
+    unknown = replace(lost(clock), record=replace(lost(clock).record, attempts=()))
+    await restore.restore([], [unknown], [], operation="a")
+    (record,) = await corrections.unresolved(10)
+    assert (record.attempts, await corrections.held_micro(record.id)) == ((), 80_000)
+    before = await whole_store(store)
+    with pytest.raises(IllegalMove, match="cannot become cancelled"):
+        await corrections.release(record, end(Status.CANCELLED), operation="b", note="")
+    assert await whole_store(store) == before
+
+    released = await corrections.release(record, end(Status.FAILED), operation="b", note="nothing on the bill")
+    assert (released.status, await corrections.unresolved(10)) == (Status.FAILED, ())
+    after = await whole_store(store)
+    await corrections.release(record, end(Status.FAILED), operation="b", note="nothing on the bill")
+    assert await whole_store(store) == after
+    assert set((await Budgets(store).balances("growth", "ci", clock.now_ms)).values()) == {Balance()}
+    with pytest.raises(IllegalMove, match="only an unresolved one"):
+        await corrections.release(record, end(Status.FAILED), operation="c", note="")
+
+
+async def test_an_edit_with_an_unresolved_attempt_is_not_released_as_a_whole(store, clock, restore):
+    corrections = Corrections(store, clock=clock)
+    await restore.restore([], [lost(clock)], [], operation="a")
+    (record,) = await corrections.unresolved(10)
+    with pytest.raises(IllegalMove, match="an attempt of it is unresolved"):
+        await corrections.release(record, end(Status.FAILED), operation="b", note="")
+
+
+async def test_attempts_keep_their_numbers_states_and_times(store, clock, restore):
+    """The first one's rows were lost with the store."""
+    unresolved = replace(attempt(3), state=AttemptState.UNRESOLVED)
+    attempts = (replace(settled(2), closed_ms=clock.now_ms - 500), unresolved)
+    given = replace(lost(clock), spent_micro=40_000, record=replace(lost(clock).record, attempts=attempts))
+    await restore.restore([], [given], [], operation="a")
+    (record,) = await Corrections(store, clock=clock).unresolved(10)
+    assert [(one.number, one.state, one.closed_ms) for one in record.attempts] == [
+        (2, AttemptState.SETTLED, clock.now_ms - 500),
+        (3, AttemptState.UNRESOLVED, clock.now_ms),
+    ]
+
+
+async def test_an_attempt_that_is_under_way_is_not_given_back(store, clock, restore):
+    running = replace(lost(clock), record=replace(lost(clock).record, attempts=(attempt(),)))
+    with pytest.raises(ValueError, match="only what has ended"):
+        await restore.restore([], [running], [], operation="a")
+
+
 async def test_a_key_whose_edit_ended_is_remembered_to_its_time(store, clock, restore):
     key = LostKey(team="growth", key_hash=HASH, fingerprint="f", edit="edit_gone", ends_ms=clock.now_ms + 1_000)
     await restore.restore([], [], [key], operation="a")

@@ -1,8 +1,9 @@
--- Restore an empty store from the books: what was spent, edits that were open (now unresolved), idempotency keys.
+-- Restore an empty store from the books: what was spent, edits that still hold money, idempotency keys.
 -- KEYS  1 the account of the whole gateway in total · 2 unresolved edits
 -- ARGV  1 now · 2 operation id · 3 number of accounts, then of each: name, spent, held
---       · then the number of edits, of each: id, key, accounts, accepted at, edit document, end document, held, kept,
---       claim's key ('': none), number of attempts, of each: document, price
+--       · then the number of edits, of each: id, key, accounts, accepted at, edit document, end document, status,
+--       finished at ('': now), held, kept, spent, claim's key ('': none), number of attempts, of each: its number,
+--       document, state, price, cost ('': none), closed at ('': now)
 --       · then the number of idempotency keys, of each: name, fingerprint, edit id, ends ('': when its edit does)
 -- Gives {'ok', now} or {'illegal', words}.
 -- Operation id: given by the caller. A repeat gives the first answer.
@@ -15,6 +16,7 @@ local function next_word()
   at = at + 1
   return ARGV[at]
 end
+local function moment(given) return given ~= '' and given or text(now) end
 local function each(do_one)
   for _ = 1, tonumber(next_word()) do do_one() end
 end
@@ -27,12 +29,15 @@ end)
 each(function()
   local id, edit = next_word(), next_word()
   redis.call('HSET', edit, 'accounts', next_word(), 'created', next_word(), 'document', next_word(),
-    'end', next_word(), 'held', next_word(), 'kept', next_word(), 'claim', next_word(), 'spent', 0,
-    'status', 'unresolved', 'finished', text(now), 'owner', '', 'epoch', 0, 'attempts', 0)
+    'end', next_word(), 'status', next_word(), 'finished', moment(next_word()), 'held', next_word(),
+    'kept', next_word(), 'spent', next_word(), 'claim', next_word(), 'owner', '', 'epoch', 0, 'attempts', 0)
   each(function()
-    local number = redis.call('HINCRBY', edit, 'attempts', 1)
-    redis.call('HSET', edit, 'attempt:' .. number, next_word(), 'price:' .. number, next_word(),
-      'state:' .. number, 'unresolved', 'closed:' .. number, text(now))
+    local number = next_word()
+    redis.call('HSET', edit, 'attempts', number, 'attempt:' .. number, next_word(), 'state:' .. number, next_word(),
+      'price:' .. number, next_word())
+    local cost = next_word()
+    if cost ~= '' then redis.call('HSET', edit, 'cost:' .. number, cost) end
+    redis.call('HSET', edit, 'closed:' .. number, moment(next_word()))
   end)
   redis.call('ZADD', KEYS[2], text(now), id)
 end)
