@@ -24,6 +24,7 @@ from gateway.api.purse import Purse
 from gateway.api.requests import AnyRequest
 from gateway.books import drained, opened_book, refuse_a_lost_store
 from gateway.clock import Clock, SystemClock
+from gateway.current import Current
 from gateway.egress import AsgiApp, Egress
 from gateway.engine.attempts import Runner
 from gateway.engine.charges import Charges
@@ -154,47 +155,48 @@ async def _open(settings: Settings, clock: Clock, timing: Timing, stack: AsyncEx
     stack.push_async_callback(pictures.aclose)
     await pictures.warm()
 
+    current = Current(settings)
     replica = replica_id(clock.random_bytes(6))
     keep_ms, dead_ms = int(settings.retention_s * 1000), int(timing.dead_after_s * 1000)
     kept = Edits(store, replica, dead_ms=dead_ms, keep_ms=keep_ms, min_replicas=settings.state.confirmations)
-    wire = Wire(egress, results, clock, settings.providers)
-    witness = Witness(metrics, settings.offers)
+    wire = Wire(egress, results, clock)
+    witness = Witness(metrics, current)
     runner = Runner(wire, kept, clock, witness, timing)
     delivery = Delivery(wire, pictures, results, clock, timing)
-    checkup = Health(settings, SharedHealth(store, replica), metrics, clock)
+    checkup = Health(current, SharedHealth(store, replica), metrics, clock)
     await checkup.start()
     stack.push_async_callback(checkup.aclose)
-    route = Route(settings, kept, runner, delivery, checkup, witness, clock, timing)
+    route = Route(current, kept, runner, delivery, checkup, witness, clock, timing)
     handover = HandOver(egress, results, clock)
-    engine = Engine(settings, kept, route, handover, checkup, witness, metrics, clock, timing)
+    engine = Engine(current, kept, route, handover, checkup, witness, metrics, clock, timing)
     await engine.start()
     stack.push_async_callback(engine.aclose)
     corrections = Corrections(store, keep_ms=keep_ms, min_replicas=settings.state.confirmations)
     inquiry = Inquiry(wire, clock)
-    resolver = Resolver(settings, corrections, inquiry, delivery, handover, witness, clock, timing)
-    charges = Charges(settings, book, kept, corrections, inquiry, witness, clock, timing)
+    resolver = Resolver(current, corrections, inquiry, delivery, handover, witness, clock, timing)
+    charges = Charges(current, book, kept, corrections, inquiry, witness, clock, timing)
     lease = lease_of(store, replica, timing)
     reconciler = Reconciler(lease, corrections, resolver, charges, metrics, clock, timing)
     await stack.enter_async_context(reconciler.running())
-    readings = Readings(settings, Budgets(store), outbox, pool, metrics, clock)
+    readings = Readings(current, Budgets(store), outbox, pool, metrics, clock)
     await stack.enter_async_context(running(readings.go_on(timing.read_s), "readings"))
     await stack.enter_async_context(lag_measured(metrics))
 
     secrets = secrets_of(settings, clock)
     links = Links(secrets)
-    purse = Purse(settings, Budgets(store), clock)
+    purse = Purse(current, Budgets(store), clock)
     return Context(
-        settings=settings,
+        current=current,
         clock=clock,
-        gate=Gate(settings, clock),
+        gate=Gate(current, clock),
         admission=Admission(Claims(store), Rates(store), clock.random_bytes),
-        desk=Desk(settings, Intake(egress, pictures, results), secrets[-1], purse),
+        desk=Desk(current, Intake(egress, pictures, results), secrets[-1], purse),
         engine=engine,
         health=checkup,
         edits=kept,
         results=results,
         links=links,
-        answers=Answers(settings.offers, links, results, settings.retention_s),
+        answers=Answers(current, links, results, settings.retention_s),
         metrics=metrics,
         book=book,
         corrections=corrections,

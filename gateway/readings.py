@@ -11,6 +11,7 @@ from datetime import UTC, date, datetime
 
 from adapters.contract import Offer
 from gateway.clock import Clock, day_of
+from gateway.current import Current
 from gateway.ledger.outbox import Outbox
 from gateway.money import MICRO
 from gateway.observe import Metrics, log
@@ -25,9 +26,9 @@ _CAPS = {Window.DAY: "day_micro", Window.MONTH: "month_micro", Window.TOTAL: "to
 
 class Readings:
     def __init__(
-        self, settings: Settings, budgets: Budgets, outbox: Outbox, pool: Pool, metrics: Metrics, clock: Clock
+        self, current: Current, budgets: Budgets, outbox: Outbox, pool: Pool, metrics: Metrics, clock: Clock
     ) -> None:
-        self._settings, self._budgets, self._outbox = settings, budgets, outbox
+        self._current, self._budgets, self._outbox = current, budgets, outbox
         self._pool, self._metrics, self._clock = pool, metrics, clock
 
     async def go_on(self, every_s: float) -> None:
@@ -60,14 +61,14 @@ class Readings:
 
     def _read_prices(self) -> None:
         now_ms = self._clock.now_ms()
-        for name, offer in self._settings.offers.items():
+        for name, offer in self._current.settings.offers.items():
             if (since := seen_on(offer, day_of(now_ms))) is not None:
                 seen_s = datetime(since.year, since.month, since.day, tzinfo=UTC).timestamp()
                 self._metrics.price_age.labels(name).set(now_ms / 1000 - seen_s)
 
     async def _read_budgets(self, now_ms: int) -> None:
         """Of teams and keys the fullest alone: who they are is for `/v1/usage`, and never a label."""
-        capped = dict(_capped(self._settings, now_ms))
+        capped = dict(_capped(self._current.settings, now_ms))
         gateway_total = accounts(_ANY_TEAM, _ANY_KEY, now_ms)[2]
         balances = await self._budgets.read((*capped, gateway_total))
         self._metrics.held_usd.set(balances[gateway_total].held_micro / MICRO)

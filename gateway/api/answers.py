@@ -10,6 +10,7 @@ from gateway.api.links import Links
 from gateway.api.problems import FAILURES
 from gateway.api.routing import RoutingAnswer, routing
 from gateway.clock import iso
+from gateway.current import Current
 from gateway.money import usd
 from gateway.results import Results
 from gateway.state.records import EditRecord, End, Image, Status
@@ -68,12 +69,13 @@ class EditAnswer(Struct, frozen=True, kw_only=True):
 class Answers:
     """Makes answers from records. `root` is the gateway's own public address, without a slash at its end."""
 
-    def __init__(self, offers: dict[str, Offer], links: Links, results: Results, keep_s: float) -> None:
-        self._offers, self._links, self._results, self._keep_s = offers, links, results, keep_s
+    def __init__(self, current: Current, links: Links, results: Results, keep_s: float) -> None:
+        self._current, self._links, self._results, self._keep_s = current, links, results, keep_s
 
     async def edit(self, record: EditRecord, root: str) -> EditAnswer:
         end = record.end or End(status=record.status)
-        offer = self._offers.get(end.offer) if end.offer else None
+        found = self._current.find(end.offer) if end.offer else None
+        offer = found[0] if found else None
         provider, _, model = (end.offer or "").partition("/")
         return EditAnswer(
             id=record.id,

@@ -6,22 +6,23 @@ from litestar import Request
 
 from gateway.api.problems import ProblemError
 from gateway.clock import Clock, day_of
+from gateway.current import Current
 from gateway.secret import key_hash
 from gateway.sections import Scope
-from gateway.settings import Key, Settings
+from gateway.settings import Key
 
 
 class Gate:
     """Checks keys against the settings. An unknown, an expired and a malformed key are answered alike."""
 
-    def __init__(self, settings: Settings, clock: Clock) -> None:
-        self._settings, self._clock = settings, clock
+    def __init__(self, current: Current, clock: Clock) -> None:
+        self._current, self._clock = current, clock
 
     def caller(self, request: Request[Any, Any, Any], *scopes: Scope) -> Key:
         """The key behind the request, which must have one of the scopes. Raises a 401 or 403 problem."""
         scheme, _, text = request.headers.get("authorization", "").partition(" ")
         # The table is keyed by the hash of 256 random bits: its look-up tells an attacker nothing to go on.
-        key = self._settings.keys.get(key_hash(text.strip())) if scheme.lower() == "bearer" else None
+        key = self._current.settings.keys.get(key_hash(text.strip())) if scheme.lower() == "bearer" else None
         if key is None or (key.expires and day_of(self._clock.now_ms()) > key.expires):
             raise ProblemError(
                 "unauthorized",

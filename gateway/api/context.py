@@ -12,6 +12,7 @@ from gateway.api.auth import Gate
 from gateway.api.links import Links
 from gateway.api.orders import Desk
 from gateway.clock import Clock
+from gateway.current import Current
 from gateway.engine.engine import Engine
 from gateway.engine.health import Health
 from gateway.ledger.book import Book
@@ -23,7 +24,7 @@ from gateway.state.edits import Edits
 
 
 class Context(Struct, frozen=True, kw_only=True):
-    settings: Settings
+    current: Current
     clock: Clock
     gate: Gate
     admission: Admission
@@ -37,6 +38,11 @@ class Context(Struct, frozen=True, kw_only=True):
     metrics: Metrics
     book: Book
     corrections: Corrections
+
+    @property
+    def settings(self) -> Settings:
+        """Those in force now; a handler that asks twice may be told two."""
+        return self.current.settings
 
     def root(self, request: Request[Any, Any, Any]) -> str:
         """The address that callers know this gateway by: the configured one, else the one that was called."""

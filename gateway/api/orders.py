@@ -10,11 +10,12 @@ from gateway.api.idempotency import origin
 from gateway.api.problems import ProblemError
 from gateway.api.purse import Purse
 from gateway.api.requests import EditRequest, Form, invalid, max_cost_micro, size_wish
+from gateway.current import Current
 from gateway.engine.intake import InputRefused, Intake, Source
 from gateway.engine.order import Order
 from gateway.pictures import PoolFull
 from gateway.secret import Secret
-from gateway.settings import Key, Settings
+from gateway.settings import Key
 from gateway.state.records import Output, Wish
 from policies.orders import seed_of
 from policies.plans import unknown_offers
@@ -26,7 +27,7 @@ MASK = "mask"
 class Desk(Struct, frozen=True):
     """`secret` is the one that makes origins."""
 
-    settings: Settings
+    current: Current
     intake: Intake
     secret: Secret
     purse: Purse
@@ -41,7 +42,7 @@ class Desk(Struct, frozen=True):
             team=key.team,
             key_id=key.id,
             edit=edit_of(request, pictures),
-            wish=wish_of(request, policy, self.settings.teams[key.team].tier),
+            wish=wish_of(request, policy, self.current.settings.teams[key.team].tier),
             policy=policy,
             origin=identity.key and origin(self.secret, key.team, identity.route, identity.key, identity.fingerprint),
             most_open=key.concurrency,
@@ -51,16 +52,16 @@ class Desk(Struct, frozen=True):
         )
 
     def _policy(self, request: EditRequest, key: Key) -> Policy:
-        name = request.policy or self.settings.teams[key.team].policy
-        if name not in self.settings.policies:
-            names = ", ".join(sorted(self.settings.policies))
+        name = request.policy or self.current.settings.teams[key.team].policy
+        if name not in self.current.settings.policies:
+            names = ", ".join(sorted(self.current.settings.policies))
             invalid("policy", f"there is no policy {name!r}", f"one of {names}, or leave it out")
-        return self.settings.policies[name]
+        return self.current.settings.policies[name]
 
     def _known(self, request: EditRequest) -> None:
-        if unknown := unknown_offers(request.models or (), self.settings.offers):
-            names = ", ".join(sorted(self.settings.offers))
-            hint = "; paid ones appear once their provider has a key" if self.settings.development_key else ""
+        if unknown := unknown_offers(request.models or (), self.current.settings.offers):
+            names = ", ".join(sorted(self.current.settings.offers))
+            hint = "; paid ones appear once their provider has a key" if self.current.settings.development_key else ""
             invalid("models", f"no offer is named {unknown[0]!r}", f"some of {names}{hint}")
 
     async def _pictures(self, form: Form, team: str) -> dict[str, Picture]:

@@ -6,8 +6,9 @@ Read and never held: a hold is the engine's, in the step that accepts an edit. S
 from msgspec import Struct
 
 from gateway.clock import Clock
+from gateway.current import Current
 from gateway.engine.terms import caps
-from gateway.settings import Key, Settings
+from gateway.settings import Key
 from gateway.state.budgets import Budgets, Cap, Scope, Window
 
 
@@ -25,13 +26,13 @@ class Left(Struct, frozen=True, kw_only=True):
 
 
 class Purse(Struct, frozen=True):
-    settings: Settings
+    current: Current
     budgets: Budgets
     clock: Clock
 
     async def left(self, key: Key) -> tuple[Left, ...]:
         """Every cap of the key; none where nothing limits it. Raises `StoreUnavailable`."""
-        limits = caps(self.settings, key.team, key.id)
+        limits = caps(self.current.settings, key.team, key.id)
         capped = {
             (scope, window): cap
             for scope, limit in ((Scope.KEY, limits.key), (Scope.TEAM, limits.team), (Scope.GATEWAY, limits.gateway))

@@ -5,6 +5,7 @@ from collections import Counter
 
 from adapters.contract import Done, Failed, Unclear
 from gateway.clock import Clock
+from gateway.current import Current
 from gateway.engine.comparison import (
     Closed,
     Comparison,
@@ -22,7 +23,6 @@ from gateway.ledger.accounts import Account, AttemptAccount
 from gateway.ledger.book import Book
 from gateway.ledger.rows import Mark
 from gateway.observe import log
-from gateway.settings import Settings
 from gateway.state.corrections import Corrections
 from gateway.state.edits import Edits, IllegalMove
 from gateway.state.records import AttemptRecord, EditRecord
@@ -35,7 +35,7 @@ ASKED_TIMES = 3
 class Charges:
     def __init__(
         self,
-        settings: Settings,
+        current: Current,
         book: Book,
         edits: Edits,
         corrections: Corrections,
@@ -44,7 +44,7 @@ class Charges:
         clock: Clock,
         timing: Timing,
     ) -> None:
-        self._settings, self._book, self._edits, self._corrections = settings, book, edits, corrections
+        self._current, self._book, self._edits, self._corrections = current, book, edits, corrections
         self._inquiry, self._witness, self._clock, self._timing = inquiry, witness, clock, timing
         self._compared: set[Closed] = set()
         self._silent: Counter[Closed] = Counter()
@@ -69,7 +69,7 @@ class Charges:
         record = await self._edits.get(one.edit)
         ours = next((found for found in each.attempts if found.number == one.number), None)
         attempt = next((found for found in record.attempts if ours and found.id == ours.id), None) if record else None
-        place = place_of(self._settings, attempt) if attempt else None
+        place = place_of(self._current, attempt) if attempt else None
         if record is None or ours is None or attempt is None or place is None:
             return True
         truth = await self._inquiry.ask(record, attempt, place.provider, place.offer)

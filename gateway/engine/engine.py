@@ -10,6 +10,7 @@ import msgspec
 from msgspec.structs import replace
 
 from gateway.clock import Clock, day_of, minute_of
+from gateway.current import Current
 from gateway.engine.handover import HandOver
 from gateway.engine.health import Admitted, Health
 from gateway.engine.order import Order
@@ -19,7 +20,6 @@ from gateway.engine.timing import Timing
 from gateway.engine.witness import Witness
 from gateway.identity import edit_id
 from gateway.observe import Metrics, log
-from gateway.settings import Settings
 from gateway.state.budgets import OverBudget
 from gateway.state.connection import StoreUnavailable
 from gateway.state.edits import Edits, Fenced
@@ -48,7 +48,7 @@ class Overloaded(Exception):  # noqa: N818 - the name is the fact
 class Engine:
     def __init__(
         self,
-        settings: Settings,
+        current: Current,
         edits: Edits,
         route: Route,
         handover: HandOver,
@@ -58,7 +58,7 @@ class Engine:
         clock: Clock,
         timing: Timing,
     ) -> None:
-        self._settings, self._edits = settings, edits
+        self._current, self._edits = current, edits
         self._route, self._handover, self._health, self._witness = route, handover, health, witness
         self._metrics, self._clock, self._timing = metrics, clock, timing
         self._followed: dict[str, asyncio.Task[EditRecord | None]] = {}
@@ -71,7 +71,9 @@ class Engine:
     def plan(self, order: Order) -> Plan:
         """What an order accepted now would do. The same code answers quotes."""
         facts = self._facts(order)
-        return plan(order.edit, wishes(self._settings, order, facts), order.policy, self._settings.offers, facts)
+        return plan(
+            order.edit, wishes(self._current.settings, order, facts), order.policy, self._current.settings.offers, facts
+        )
 
     def _facts(self, order: Order) -> Facts:
         """What is known of this moment."""
@@ -87,7 +89,7 @@ class Engine:
     async def accept(self, order: Order) -> EditRecord:
         """The edit, durable and begun. Raises `NoOffer`, `Overloaded`, `OverBudget`, `RefusedBefore`, `TooMany`,
         `LostClaim` or `StoreUnavailable`: then nothing is spent."""
-        if len(self._followed) >= self._settings.limits.in_flight:
+        if len(self._followed) >= self._current.settings.limits.in_flight:
             raise Overloaded
         record = self._record(order)
         self._witness.planned(record.plan)
@@ -95,7 +97,7 @@ class Engine:
             raise NoOffer(record.plan, for_now=self._would_fit(order))
         self._entering.add(record.id)
         try:
-            record = await self._begin(record, terms(self._settings, order, record.plan))
+            record = await self._begin(record, terms(self._current.settings, order, record.plan))
         except OverBudget as refusal:
             self._witness.denied(refusal)
             raise
@@ -123,8 +125,9 @@ class Engine:
         facts = self._facts(order)
         sold = {name: replace(one, disabled=None) for name, one in facts.offers.items()}
         facts = replace(facts, offers=sold)
-        wished = wishes(self._settings, order, facts)
-        return bool(plan(order.edit, wished, order.policy, self._settings.offers, facts).candidates)
+        settings = self._current.settings
+        wished = wishes(settings, order, facts)
+        return bool(plan(order.edit, wished, order.policy, settings.offers, facts).candidates)
 
     def _record(self, order: Order) -> EditRecord:
         return EditRecord(
@@ -135,7 +138,7 @@ class Engine:
             edit=order.edit,
             wish=order.wish,
             plan=self.plan(order),
-            revision=self._settings.revision,
+            revision=self._current.settings.revision,
             trace_id=order.trace_id,
             owner=self._edits.replica,
             epoch=1,

@@ -12,10 +12,11 @@ from contextlib import contextmanager
 from msgspec import Struct
 
 from gateway.clock import Clock
+from gateway.current import Current
 from gateway.engine.circuits import Circuits
 from gateway.engine.measuring import Measuring, Watch
 from gateway.observe import Metrics, log
-from gateway.settings import Provider, Settings
+from gateway.settings import Provider
 from gateway.state.connection import StoreUnavailable
 from gateway.state.health import Drain, Known, SharedHealth, Told
 from gateway.state.records import AttemptRecord
@@ -48,8 +49,8 @@ class NotNow(Struct, frozen=True):
 
 
 class Health:
-    def __init__(self, settings: Settings, shared: SharedHealth, metrics: Metrics, clock: Clock) -> None:
-        self._settings, self._shared, self._metrics, self._clock = settings, shared, metrics, clock
+    def __init__(self, current: Current, shared: SharedHealth, metrics: Metrics, clock: Clock) -> None:
+        self._current, self._shared, self._metrics, self._clock = current, shared, metrics, clock
         self._circuits = Circuits(shared, clock, self._turned)
         self._measuring = Measuring(clock)
         self._quiet: dict[str, float] = {}
@@ -68,7 +69,7 @@ class Health:
     def facts(self) -> dict[str, OfferFacts]:
         """Of every offer, as far as this replica knows at this moment. Memory only."""
         at_s = self._at_s()
-        return {name: self._fresh(name, at_s) for name in self._settings.offers}
+        return {name: self._fresh(name, at_s) for name in self._current.settings.offers}
 
     def _fresh(self, offer: str, at_s: float) -> OfferFacts:
         kept = self._cache.get(offer)
@@ -80,7 +81,7 @@ class Health:
 
     def _measured(self, offer: str, at_s: float) -> OfferFacts:
         account = provider_of(offer)
-        provider = self._settings.providers.get(account)
+        provider = self._current.settings.providers.get(account)
         return measured(
             self._measuring.sketch(offer),
             at_s,
@@ -193,10 +194,10 @@ class Health:
         self._measuring.overdue()
         try:
             await self._circuits.tell()
-            names = (*self._settings.offers, *self._settings.providers)
+            names = (*self._current.settings.offers, *self._current.settings.providers)
             told = Told(at_s=self._at_s(), sketches=dict(self._measuring.own), quiet=dict(self._quiet))
             async with self._one_at_a_time:
-                self._take(await self._shared.exchange(told, names, self._settings.providers))
+                self._take(await self._shared.exchange(told, names, self._current.settings.providers))
             self._store_away = False
         except StoreUnavailable:
             self._metrics.store_errors.labels("health").inc()
@@ -240,7 +241,7 @@ class Health:
         for held in (self._quiet, self._quiet_elsewhere, self._budgets):
             held.pop(provider, None)
         self._cache.clear()
-        for name in (provider, *(offer for offer in self._settings.offers if provider_of(offer) == provider)):
+        for name in (provider, *(offer for offer in self._current.settings.offers if provider_of(offer) == provider)):
             self._circuits.hear(name, Event.RESTORED)
         await self._circuits.tell()
 
@@ -248,18 +249,18 @@ class Health:
 
     def _turned(self, name: str, to: State) -> None:
         self._forget(provider_of(name))
-        if name in self._settings.offers or name in self._settings.providers:
+        if name in self._current.settings.offers or name in self._current.settings.providers:
             self._metrics.circuit_transitions.labels(name, to.value).inc()
             self._show_state(name, to)
         log.warning("circuit_turned", circuit=name, to=to.value)
 
     def _show(self) -> None:
-        for name in (*self._settings.offers, *self._settings.providers):
+        for name in (*self._current.settings.offers, *self._current.settings.providers):
             self._show_state(name, self._circuits.of(name).state)
         for name, facts in self.facts().items():
             open_to_edits = facts.healthy and facts.disabled is None
-            self._metrics.available.labels(name, self._settings.offers[name].tier.value).set(open_to_edits)
-        for provider in self._settings.providers.values():
+            self._metrics.available.labels(name, self._current.settings.offers[name].tier.value).set(open_to_edits)
+        for provider in self._current.settings.providers.values():
             self._show_slots(provider)
 
     def _show_state(self, name: str, now: State) -> None:

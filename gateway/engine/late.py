@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from adapters.contract import Done, Failed
 from gateway.clock import Clock
+from gateway.current import Current
 from gateway.engine import ends
 from gateway.engine.comparison import Finding
 from gateway.engine.delivery import Delivered, Delivery
@@ -20,7 +21,6 @@ from gateway.engine.route import Place
 from gateway.engine.timing import Timing
 from gateway.engine.witness import Witness
 from gateway.observe import log
-from gateway.settings import Settings
 from gateway.state.corrections import Corrections
 from gateway.state.edits import IllegalMove
 from gateway.state.records import AttemptRecord, AttemptState, EditRecord, End, Status
@@ -32,7 +32,7 @@ LONGEST_PAUSE_S = 3_600.0
 class Resolver:
     def __init__(
         self,
-        settings: Settings,
+        current: Current,
         corrections: Corrections,
         inquiry: Inquiry,
         delivery: Delivery,
@@ -41,7 +41,7 @@ class Resolver:
         clock: Clock,
         timing: Timing,
     ) -> None:
-        self._settings, self._corrections, self._inquiry = settings, corrections, inquiry
+        self._current, self._corrections, self._inquiry = current, corrections, inquiry
         self._delivery, self._handover, self._witness = delivery, handover, witness
         self._clock, self._timing = clock, timing
         self._asked_ms: dict[str, int] = {}
@@ -76,7 +76,7 @@ class Resolver:
             record = await self._end(record, attempt, truth, is_last=not others)
 
     async def _truth(self, record: EditRecord, attempt: AttemptRecord) -> Done | Failed | None:
-        place = place_of(self._settings, attempt)
+        place = place_of(self._current, attempt)
         if place is None:
             return None
         self._asked_ms[attempt.id] = self._clock.now_ms()
@@ -86,7 +86,7 @@ class Resolver:
     async def _end(
         self, record: EditRecord, attempt: AttemptRecord, truth: Done | Failed, *, is_last: bool
     ) -> EditRecord:
-        place = place_of(self._settings, attempt)
+        place = place_of(self._current, attempt)
         assert place is not None
         clean = replace(attempt, failure=None, fate=None, message="", retry_after_s=None)
         result = truth if isinstance(truth, Failed) else await self._delivered(record, place, attempt, truth, is_last)
@@ -125,9 +125,7 @@ def unresolved(record: EditRecord) -> tuple[AttemptRecord, ...]:
     return tuple(attempt for attempt in record.attempts if attempt.state is AttemptState.UNRESOLVED)
 
 
-def place_of(settings: Settings, attempt: AttemptRecord) -> Place | None:
+def place_of(current: Current, attempt: AttemptRecord) -> Place | None:
     """None for an offer that nobody bills, or that the configuration no longer has."""
-    offer = settings.offers.get(attempt.offer)
-    if offer is None or not offer.billed:
-        return None
-    return Place(offer, settings.providers[offer.provider])
+    found = current.find(attempt.offer)
+    return Place(*found) if found and found[0].billed else None

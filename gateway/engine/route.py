@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from adapters.contract import Attempt, Done, Failed, FailureKind, Fate, Next, Offer
 from gateway.clock import Clock
+from gateway.current import Current
 from gateway.engine import ends
 from gateway.engine.attempts import Ran, Runner, Unresolved, attempt_id
 from gateway.engine.delivery import Delivered, Delivery
@@ -16,7 +17,7 @@ from gateway.engine.health import LOOK_S, Admitted, Health, NotNow
 from gateway.engine.terms import caps
 from gateway.engine.timing import Timing
 from gateway.engine.witness import Witness
-from gateway.settings import Provider, Settings
+from gateway.settings import Provider
 from gateway.state.budgets import Caps, OverBudget
 from gateway.state.edits import Edits, NoPermit, Permit
 from gateway.state.records import AttemptRecord, AttemptState, EditRecord, End, Status
@@ -44,7 +45,7 @@ class Route:
 
     def __init__(
         self,
-        settings: Settings,
+        current: Current,
         edits: Edits,
         runner: Runner,
         delivery: Delivery,
@@ -53,15 +54,16 @@ class Route:
         clock: Clock,
         timing: Timing,
     ) -> None:
-        self._settings, self._edits, self._runner, self._delivery = settings, edits, runner, delivery
+        self._current, self._edits, self._runner, self._delivery = current, edits, runner, delivery
         self._health, self._witness, self._clock, self._timing = health, witness, clock, timing
 
     # --- entering -------------------------------------------------------------------------------------------------
 
     def place(self, offer: str) -> Place:
-        """Raises `KeyError` for an offer that this configuration no longer has."""
-        found = self._settings.offers[offer]
-        return Place(found, self._settings.providers[found.provider])
+        """Raises `KeyError` for an offer that neither this configuration has nor one before it in this process."""
+        if found := self._current.find(offer):
+            return Place(*found)
+        raise KeyError(offer)
 
     def prepared(self, record: EditRecord, offer: str) -> AttemptRecord:
         """The next attempt of an edit at `offer`, as intent: pure, nothing is sent."""
@@ -103,7 +105,7 @@ class Route:
         remaining_s = self._remaining_s(record)
         fresh = [
             one.offer
-            for one in _still_sold(record.plan, self._settings).candidates
+            for one in _still_sold(record.plan, self._current).candidates
             if one.offer not in tried and one.provider not in left and one.expected_s <= remaining_s
         ]
         return list(dict.fromkeys([offer, *fresh] if offer else fresh or [record.plan.candidates[0].offer]))
@@ -122,7 +124,7 @@ class Route:
         last = record.attempts[-1] if record.attempts else None
         if last is None:
             return await self._begin(record)
-        if last.state.is_open and last.offer not in self._settings.offers:
+        if last.state.is_open and not self._current.find(last.offer):
             lost = Unresolved(f"the configuration no longer has {last.offer}")
             return await self._leave(record, ends.unresolved(last, lost), lost.message)
         if last.state.is_open:
@@ -133,7 +135,7 @@ class Route:
 
     async def _begin(self, record: EditRecord) -> EditRecord:
         """The first attempt of an edit that was queued under another configuration, perhaps."""
-        sold = _still_sold(record.plan, self._settings).candidates
+        sold = _still_sold(record.plan, self._current).candidates
         if sold:
             return await self._open(record, TryOffer(offer=sold[0].offer))
         message = "the configuration no longer has any offer of its plan"
@@ -261,7 +263,7 @@ class Route:
             for tried in record.attempts
             if tried.failure
         )
-        plan = _still_sold(record.plan, self._settings)
+        plan = _still_sold(record.plan, self._current)
         remaining_s, chance, spent = self._remaining_s(record), self._clock.chance(), self._health.spent()
         decision = decide(failed, history, plan, remaining_s, chance, spent)
         if spent and isinstance(decision, GiveUp):
@@ -271,11 +273,11 @@ class Route:
 
     def _accepts_risk(self, record: EditRecord) -> bool:
         """Whether the edit's team would rather pay twice than wait for the truth about a lost answer."""
-        team = self._settings.teams.get(record.team)
+        team = self._current.settings.teams.get(record.team)
         return team is not None and team.accepts_risk
 
     def _caps(self, record: EditRecord) -> Caps:
-        return caps(self._settings, record.team, record.key_id)
+        return caps(self._current.settings, record.team, record.key_id)
 
     def _remaining_s(self, record: EditRecord) -> float:
         """Of the deadline; all of it for an edit that is only about to be accepted."""
@@ -335,6 +337,6 @@ def _failed_of(attempt: AttemptRecord) -> Failed:
     return Failed(kind=attempt.failure, fate=attempt.fate, message=attempt.message, retry_after=attempt.retry_after_s)
 
 
-def _still_sold(plan: Plan, settings: Settings) -> Plan:
-    """The plan without offers that the configuration lost since it was made (a restart with another file)."""
-    return replace(plan, candidates=tuple(found for found in plan.candidates if found.offer in settings.offers))
+def _still_sold(plan: Plan, current: Current) -> Plan:
+    """The plan without offers that the configuration lost since it was made."""
+    return replace(plan, candidates=tuple(found for found in plan.candidates if current.sells(found.offer)))

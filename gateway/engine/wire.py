@@ -30,12 +30,9 @@ class StampExpired(Exception):  # noqa: N818 - the name is the fact
 class Wire:
     """Sends calls to the configured providers and fetches what their answers link to."""
 
-    def __init__(self, egress: Egress, results: Results, clock: Clock, providers: dict[str, Provider]) -> None:
+    def __init__(self, egress: Egress, results: Results, clock: Clock) -> None:
         self._egress, self._results, self._clock = egress, results, clock
-        self._profiles = {name: _profile(PROVIDER, provider) for name, provider in providers.items()}
-        self._links = {
-            name: RESULT.at(provider.base_url, provider.result_hosts or None) for name, provider in providers.items()
-        }
+        self._profiles: dict[str, _Profiles] = {}
 
     async def send(
         self,
@@ -61,13 +58,20 @@ class Wire:
             raise StampExpired
         # A reused connection that resets would leave a paid call unknown where nobody can look it up by our id.
         fresh = call.step.may_cost and not provider.adapter.client_ids
-        profile = self._profiles[provider.name]
+        profile = self._profiles_of(provider).calls
         return await self._egress.send(profile, call.method, url, headers, body, timeout_s=timeout_s, fresh=fresh)
 
     async def fetch(self, provider: Provider, url: str) -> HttpReply:
         """What a result link holds, without any credential."""
         headers = {"user-agent": USER_AGENT, "accept": "image/*"}
-        return await self._egress.send(self._links[provider.name], "GET", url, headers)
+        return await self._egress.send(self._profiles_of(provider).links, "GET", url, headers)
+
+    def _profiles_of(self, provider: Provider) -> "_Profiles":
+        """Made once a provider and configuration."""
+        known = self._profiles.get(provider.name)
+        if known is None or known.provider is not provider:
+            known = self._profiles[provider.name] = _profiles(provider)
+        return known
 
     async def _body(self, team: str, edit: Edit, call: HttpCall, headers: dict[str, str]) -> bytes | None:
         match call.body:
@@ -101,8 +105,17 @@ class Wire:
         return await asyncio.to_thread(_filled, edit, text, uploads, pictures)
 
 
-def _profile(profile: Profile, provider: Provider) -> Profile:
-    return msgspec.structs.replace(profile.at(provider.base_url), total_s=provider.timeout_s)
+class _Profiles(msgspec.Struct, frozen=True):
+    """How a provider is called, and how what its answers link to is fetched."""
+
+    provider: Provider
+    calls: Profile
+    links: Profile
+
+
+def _profiles(provider: Provider) -> _Profiles:
+    calls = msgspec.structs.replace(PROVIDER.at(provider.base_url), total_s=provider.timeout_s)
+    return _Profiles(provider, calls, RESULT.at(provider.base_url, provider.result_hosts or None))
 
 
 def _credential(provider: Provider) -> dict[str, str]:

@@ -4,7 +4,8 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from enum import StrEnum
 
-from adapters.contract import FailureKind, Offer, Outcome, Step
+from adapters.contract import FailureKind, Outcome, Step
+from gateway.current import Current
 from gateway.engine.comparison import Finding
 from gateway.observe import Metrics, log
 from gateway.state.budgets import OverBudget
@@ -40,8 +41,8 @@ _FAILED_AS = {
 
 
 class Witness:
-    def __init__(self, metrics: Metrics, offers: dict[str, Offer]) -> None:
-        self._metrics, self._offers = metrics, offers
+    def __init__(self, metrics: Metrics, current: Current) -> None:
+        self._metrics, self._current = metrics, current
 
     # --- the way in -----------------------------------------------------------------------------------------------
 
@@ -168,7 +169,8 @@ class Witness:
         return self._metrics.known.offer(offer)
 
     def _tier(self, offer: str) -> str:
-        return self._offers[offer].tier.value if offer in self._offers else "other"
+        found = self._current.find(offer)
+        return found[0].tier.value if found else "other"
 
 
 def edit_outcome(record: EditRecord, end: End) -> EditOutcome:

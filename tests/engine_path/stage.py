@@ -9,6 +9,7 @@ from typing import cast
 
 from adapters.contract import Edit, HttpReply, ImageFormat, Picture, Tier
 from gateway.configuration import load
+from gateway.current import Current
 from gateway.egress import Egress
 from gateway.engine.attempts import Runner
 from gateway.engine.delivery import Delivery
@@ -139,17 +140,18 @@ class Replica:
         self.stage, self.name, self.settings = stage, name, settings
         clock, egress = stage.clock, cast("Egress", stage.script)
         self.metronome = Metronome(clock)
+        self.current = current = Current(settings)
         self.metrics = Metrics("test", "test")
         self.edits = Edits(stage.line, name, clock=clock.now_ms, dead_ms=round(timing.dead_after_s * 1000))
-        wire = Wire(egress, stage.shelf, clock, settings.providers)
+        wire = Wire(egress, stage.shelf, clock)
         delivery = Delivery(wire, stage.pictures, stage.shelf, clock, timing)
-        witness = Witness(self.metrics, settings.offers)
+        witness = Witness(self.metrics, current)
         runner = Runner(wire, self.edits, clock, witness, timing)
-        self.health = Health(settings, SharedHealth(stage.line, name), self.metrics, clock)
-        route = Route(settings, self.edits, runner, delivery, self.health, witness, clock, timing)
+        self.health = Health(current, SharedHealth(stage.line, name), self.metrics, clock)
+        route = Route(current, self.edits, runner, delivery, self.health, witness, clock, timing)
         handover = HandOver(egress, stage.shelf, clock)
         self.engine = Engine(
-            settings, self.edits, route, handover, self.health, witness, self.metrics, self.metronome, timing
+            current, self.edits, route, handover, self.health, witness, self.metrics, self.metronome, timing
         )
 
     async def accept(

@@ -23,6 +23,7 @@ from gateway.cli.exits import Exit
 from gateway.cli.usage import _ask, sparkline, usage
 from gateway.clock import SystemClock
 from gateway.configuration import load
+from gateway.current import Current
 from gateway.ledger.book import Book
 from gateway.ledger.usage import Query
 from gateway.secret import key_hash
@@ -86,7 +87,7 @@ async def http(settings: Settings, book: Book) -> AsyncIterator[httpx.AsyncClien
 
 def _client(settings: Settings, book: Book) -> httpx.AsyncClient:
     fields: dict[str, Any] = dict.fromkeys(Context.__struct_fields__)  # the handler reads two of them alone
-    fields.update(gate=Gate(settings, SystemClock()), book=book)
+    fields.update(gate=Gate(Current(settings), SystemClock()), book=book)
     context = Context(**fields)
 
     def provide() -> Context:

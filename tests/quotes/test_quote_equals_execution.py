@@ -21,6 +21,7 @@ from gateway.api.orders import Desk
 from gateway.api.purse import Purse
 from gateway.api.requests import Form, read_json
 from gateway.configuration import load
+from gateway.current import Current
 from gateway.engine.engine import NoOffer
 from gateway.engine.intake import Intake, Source
 from gateway.engine.order import Order
@@ -121,8 +122,8 @@ class Counter:
     def __init__(self, stage: Stage, settings: Settings) -> None:
         self.stage, self.settings = stage, settings
         self.replica = Replica(stage, "a", Timing(), settings)
-        purse = Purse(settings, Budgets(stage.line), stage.clock)
-        self.desk = Desk(settings, Tray(), Secret("x" * 32), purse)
+        purse = Purse(Current(settings), Budgets(stage.line), stage.clock)
+        self.desk = Desk(Current(settings), Tray(), Secret("x" * 32), purse)
 
     def key(self, team: str) -> Key:
         return next(key for key in self.settings.keys.values() if key.team == team)

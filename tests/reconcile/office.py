@@ -53,16 +53,16 @@ class Clerk:
     """One replica's reconciler, wired as `gateway/app.py` does it."""
 
     def __init__(self, office: Office, replica: Replica, name: str, timing: Timing) -> None:
-        stage, settings, clock = office.stage, replica.settings, office.stage.clock
+        stage, current, clock = office.stage, replica.current, office.stage.clock
         egress = cast("Egress", stage.script)
         self.office, self.stage, self.metrics = office, stage, Metrics("test", "test")
-        wire = Wire(egress, stage.shelf, clock, settings.providers)
-        witness, inquiry = Witness(self.metrics, settings.offers), Inquiry(wire, clock)
+        wire = Wire(egress, stage.shelf, clock)
+        witness, inquiry = Witness(self.metrics, current), Inquiry(wire, clock)
         delivery = Delivery(wire, stage.pictures, stage.shelf, clock, timing)
         handover = HandOver(egress, stage.shelf, clock)
         corrections, edits = office.corrections, Edits(stage.line, name, clock=clock.now_ms)
-        self.resolver = Resolver(settings, corrections, inquiry, delivery, handover, witness, clock, timing)
-        charges = Charges(settings, office.book, edits, corrections, inquiry, witness, clock, timing)
+        self.resolver = Resolver(current, corrections, inquiry, delivery, handover, witness, clock, timing)
+        charges = Charges(current, office.book, edits, corrections, inquiry, witness, clock, timing)
         lease = Lease(stage.line, "{kontext}:duty:reconcile", name, 180_000)
         self.reconciler = Reconciler(lease, corrections, self.resolver, charges, self.metrics, clock, timing)
 
