@@ -14,6 +14,7 @@ from msgspec import Struct
 from adapters.contract import FailureKind
 from gateway.observe import log
 from gateway.state.connection import StoreUnavailable
+from gateway.state.edits import InDoubt
 
 PROBLEM_JSON = "application/problem+json"
 _TYPE = "urn:kontext:problem:"
@@ -146,9 +147,24 @@ def on_http_error(request: Request[Any, Any, Any], error: HTTPException) -> Resp
     return answer(ProblemError(kind, details.get(kind, KINDS[kind].title), headers=headers))
 
 
+def in_doubt(error: InDoubt) -> ProblemError:
+    """The caller is told which edit it may have been: only a gateway that dies before it can take it back leaves it to
+    another one, which then makes it."""
+    return ProblemError(
+        "store_unavailable",
+        f"the state store does not answer, and may have taken this edit as {error.edit}. It is taken back as soon as "
+        f"the store answers: GET /v1/edits/{error.edit} is 404 then",
+        expected="the same request with the same Idempotency-Key; without a key, first a look at that edit",
+        retry_after_s=3,
+        extensions={"edit_id": error.edit},
+    )
+
+
 def on_store_unavailable(_: Request[Any, Any, Any], error: StoreUnavailable) -> Response[bytes]:
     """Money fails closed: without the store nothing is accepted."""
     log.error("store_unavailable", error=str(error))
+    if isinstance(error, InDoubt):
+        return answer(in_doubt(error))
     return answer(ProblemError("store_unavailable", "the state store does not answer", retry_after_s=3))
 
 

@@ -22,7 +22,7 @@ from gateway.identity import edit_id
 from gateway.observe import Metrics, log
 from gateway.state.budgets import OverBudget
 from gateway.state.connection import StoreUnavailable
-from gateway.state.edits import Edits, Fenced
+from gateway.state.edits import Edits, Fenced, InDoubt
 from gateway.state.records import EditRecord, Status
 from gateway.state.terms import Terms
 from policies.facts import Facts
@@ -64,6 +64,7 @@ class Engine:
         self._followed: dict[str, asyncio.Task[EditRecord | None]] = {}
         self._duty: asyncio.Task[None] | None = None
         self._entering: set[str] = set()
+        self._in_doubt: dict[str, EditRecord] = {}
         self._defects: Counter[str] = Counter()
 
     # --- the way in -----------------------------------------------------------------------------------------------
@@ -88,7 +89,8 @@ class Engine:
 
     async def accept(self, order: Order) -> EditRecord:
         """The edit, durable and begun. Raises `NoOffer`, `Overloaded`, `OverBudget`, `RefusedBefore`, `TooMany`,
-        `LostClaim` or `StoreUnavailable`: then nothing is spent."""
+        `LostClaim` or `StoreUnavailable`: then nothing is spent; with `InDoubt`, nothing will be: the acceptance is
+        taken back as soon as the store answers."""
         if len(self._followed) >= self._current.settings.limits.in_flight:
             raise Overloaded
         record = self._record(order)
@@ -114,6 +116,9 @@ class Engine:
         permit = self._route.place(first.offer).permit if first else None
         try:
             record, attempt = await self._edits.accept(record, first, permit, terms=agreed)
+        except InDoubt:
+            self._in_doubt[record.id] = record
+            raise
         finally:
             if attempt is None:
                 self._health.let_go(admission)
@@ -210,6 +215,7 @@ class Engine:
         while True:
             try:
                 await self._edits.beat()
+                await self._take_back()
                 if self._clock.monotonic() >= claim_from_s:
                     await self._claim()
                     await self._pick_up()
@@ -221,6 +227,20 @@ class Engine:
                 log.error("duty_failed", error=type(error).__name__, exc_info=error)
             await self._clock.sleep(self._timing.beat_s)
 
+    async def _take_back(self) -> None:
+        """Undoes acceptances of which their callers were told that nobody confirmed them. Where another request joined
+        one meanwhile, it has a caller who knows of it, and begins."""
+        for edit, record in tuple(self._in_doubt.items()):
+            try:
+                undone = await self._edits.undo(record)
+                kept = None if undone else await self._edits.get(edit)
+            except Fenced:
+                log.warning("edit_fenced", edit=edit)
+                kept = None
+            del self._in_doubt[edit]
+            if kept is not None:
+                self._start(edit, self._route.begin(kept))
+
     async def _claim(self) -> None:
         """Takes over what dead replicas left."""
         for record in await self._edits.claim(CLAIM_AT_ONCE):
@@ -230,11 +250,14 @@ class Engine:
         """Goes on with edits of our own whose path broke off (an outage of the store), except where a defect of ours
         broke it three times: that one waits for another version."""
         for edit in await self._edits.owned():
-            if edit in self._followed or edit in self._entering or self._defects[edit] >= MOST_DEFECTS:
+            if self._is_busy(edit) or self._defects[edit] >= MOST_DEFECTS:
                 continue
             record = await self._readable(edit)
             if record is not None and edit not in self._followed and record.status in _OPEN:
                 self._resume(record)
+
+    def _is_busy(self, edit: str) -> bool:
+        return edit in self._followed or edit in self._entering or edit in self._in_doubt
 
     async def _readable(self, edit: str) -> EditRecord | None:
         """The record, or None where this release cannot read it: another one will, and the edits after it go on."""

@@ -119,6 +119,13 @@ class Route:
             return await self._open(record, TryOffer(offer=record.plan.candidates[0].offer))
         return await self._run(record, attempt, admission)
 
+    async def begin(self, record: EditRecord) -> EditRecord:
+        """As `follow`, for an edit of ours of which nothing was sent since it was accepted a while ago: what was
+        stamped then is stamped anew. Raises `Fenced`."""
+        if not record.attempts:
+            return await self._begin(record)
+        return await self._run(record, await self._edits.store(record, record.attempts[0]), None)
+
     async def resume(self, record: EditRecord) -> EditRecord:
         """From the record of a replica that is gone. Raises `Fenced`."""
         last = record.attempts[-1] if record.attempts else None

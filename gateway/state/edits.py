@@ -37,6 +37,15 @@ class IllegalMove(Exception):  # noqa: N818 - the name is the fact
     """A step that would go backward, or twice. The worker's picture of the edit is wrong; the message says where."""
 
 
+class InDoubt(StoreUnavailable):
+    """Nobody confirmed the acceptance of `edit`, and it may have taken effect: whoever asked for it takes it back by
+    `undo`, before anything of it is sent."""
+
+    def __init__(self, edit: str, said: str) -> None:
+        super().__init__(said)
+        self.edit = edit
+
+
 class Permit(Struct, frozen=True):
     """The right to have one attempt open at a provider account, of which there are `limit`."""
 
@@ -88,7 +97,8 @@ class Edits:
         attempt where one is given and a permit is free.
 
         `permit` None asks for none. The attempt given back is None where none was opened; the edit is then queued.
-        Raises `LostClaim`, `RefusedBefore`, `TooMany` or `OverBudget`: then nothing was written.
+        Raises `LostClaim`, `RefusedBefore`, `TooMany` or `OverBudget`: then nothing was written; and `InDoubt` where
+        that is not known.
         """
         if attempt is not None and attempt.number != 1:
             raise IllegalMove(f"{record.id}: the first attempt is number 1, not {attempt.number}")
@@ -104,6 +114,7 @@ class Edits:
                     keys.LEDGER,
                     open_edits(record),
                     *scopes(record.team, record.key_id),
+                    keys.UNDONE + record.id,
                 ),
                 record.id,
                 self.replica,
@@ -117,9 +128,10 @@ class Edits:
                 write_row(accept_row(record, terms.claim)),
                 b"" if attempt is None else write_row(open_row(record, attempt)),
             )
-        except TooFewReplicas:
-            await self._undo(record)
-            raise
+        except StoreUnavailable as error:
+            if isinstance(error, TooFewReplicas) and await self._is_undone(record):
+                raise
+            raise InDoubt(record.id, str(error)) from error
         agree(reply, terms)
         return self._accepted(record, attempt, reply)
 
@@ -133,18 +145,24 @@ class Edits:
         begun = _opened(attempt, _ms(now))
         return replace(accepted, status=Status.RUNNING, attempts=(begun,)), begun
 
-    async def _undo(self, record: EditRecord) -> None:
-        """Where this fails too, the edit stays this replica's and is followed as any other: whoever repeats the request
-        under its key joins it."""
+    async def _is_undone(self, record: EditRecord) -> bool:
         with suppress(StoreUnavailable):
-            await self._scripts.run(
-                Step.UNDO,
-                (keys.EDIT + record.id, self._owned, keys.LEDGER, open_edits(record)),
-                record.id,
-                self.replica,
-                record.epoch,
-                write_row(undo_row(record)),
-            )
+            return await self.undo(record)
+        return False
+
+    async def undo(self, record: EditRecord) -> bool:
+        """Takes back an acceptance that nobody confirmed, as if it had never been, even where it is still on its way.
+        False where another request has joined the edit: that one knows of it, so it is followed as any other."""
+        reply = await self._step(
+            Step.UNDO,
+            record.id,
+            (keys.EDIT + record.id, self._owned, keys.LEDGER, open_edits(record), keys.UNDONE + record.id),
+            record.id,
+            self.replica,
+            record.epoch,
+            write_row(undo_row(record)),
+        )
+        return reply[0] == b"ok"
 
     async def open(
         self, record: EditRecord, attempt: AttemptRecord, permit: Permit | None, *, caps: Caps = _NO_CAPS

@@ -4,6 +4,7 @@ SLOT_TAG = b"kontext"  # what a Cluster hashes of every name below
 _TAG = "{kontext}"
 
 EDIT = f"{_TAG}:edit:"  # + edit id
+UNDONE = f"{_TAG}:undone:"  # + edit id
 OWNER = f"{_TAG}:owner:"  # + replica
 CLAIM = f"{_TAG}:claim:"  # + replica
 PERMITS = f"{_TAG}:permits:"  # + provider account

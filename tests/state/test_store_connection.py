@@ -4,7 +4,6 @@ import asyncio
 import itertools
 import socket
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +12,16 @@ from msgspec.structs import replace
 from redis.asyncio import Redis
 
 from gateway.state.budgets import Balance, Budgets
-from gateway.state.claims import Claim, Claims, New
+from gateway.state.claims import Claim, Claims, Joined, New
 from gateway.state.connection import StoreRefused, StoreUnavailable, check, connect
 from gateway.state.corrections import Corrections
-from gateway.state.edits import Edits, Fenced, Permit
+from gateway.state.edits import Edits, Fenced, IllegalMove, Permit
 from gateway.state.rates import Rates
 from gateway.state.records import AttemptRecord, AttemptState, Status
 from gateway.state.restore import Restore
 from gateway.state.terms import Terms
 from tests.engine import running_engine, state_folder
+from tests.state.losing_replies import losing_replies
 from tests.state.samples import attempt, edit_record, end, settled
 
 
@@ -139,7 +139,7 @@ async def test_every_step_says_when_the_store_is_away():
         Restore(store).restore([], [], [], operation="a"),
         return_exceptions=True,
     )
-    assert {type(answer) for answer in said} == {StoreUnavailable}
+    assert all(isinstance(answer, StoreUnavailable) for answer in said)
     await store.aclose()
 
 
@@ -163,30 +163,6 @@ async def test_a_full_pool_is_told_after_its_wait(own_url):
     await store.connection_pool.release(held)
     await Edits(store, "one").beat()
     await store.aclose()
-
-
-@asynccontextmanager
-async def losing_replies(engine: str, folder: Path, is_lost: Callable[[bytes], bool]) -> AsyncGenerator[str]:
-    """A socket before the engine that cuts the line after the engine did what a request asked for, where `is_lost`."""
-    lost: list[bytes] = []
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        up_reader, up_writer = await asyncio.open_unix_connection(engine)
-        while request := await reader.read(1 << 20):
-            up_writer.write(request)
-            reply = await up_reader.read(1 << 20)
-            if not reply.startswith(b"-") and is_lost(request):
-                lost.append(request)
-                break
-            writer.write(reply)
-        for end_ in (up_writer, writer):
-            end_.close()
-            await end_.wait_closed()
-
-    server = await asyncio.start_unix_server(serve, folder / "proxy")
-    async with server:
-        yield str(folder / "proxy")
-    assert lost
 
 
 async def test_a_lost_reply_is_a_late_one(own_url, own):
@@ -256,6 +232,24 @@ class TestReplicas:
         with pytest.raises(Fenced):
             await edits.close(replace(record, id=edit_record().id), settled())
 
+    async def test_one_that_was_taken_back_does_not_come_after_all(self, own):
+        """Its command was still on its way."""
+        edits = Edits(own, "one")
+        assert await edits.undo(edit_record())
+        with pytest.raises(IllegalMove, match="taken back"):
+            await edits.accept(edit_record(), attempt(), Permit("runware", 1))
+        assert await own.scard("{kontext}:permits:runware") == 0
+        assert await edits.get(edit_record().id) is None
+
+    async def test_one_that_somebody_joined_is_kept(self, own):
+        claims, edits = Claims(own), Edits(own, "one")
+        claimed = await claims.claim("growth", "edits", "k", "f", "t")
+        assert isinstance(claimed, New)
+        record, _ = await edits.accept(edit_record(), attempt(), None, terms=Terms(claim=claimed.claim))
+        assert await claims.claim("growth", "edits", "k", "f", "t2") == Joined(record.id, ended=False)
+        assert not await edits.undo(record)
+        assert await edits.get(record.id) == record
+
     async def test_an_attempt_that_too_few_confirmed_is_opened_by_the_same_call_again(self, own):
         edits = Edits(own, "one")
         record, _ = await edits.accept(edit_record(), None, None)
@@ -272,7 +266,8 @@ class TestReplicas:
         async with running_engine() as url, Redis.from_url(url) as replica:
             await replica.replicaof("127.0.0.1", str(port))
             edits = Edits(own, "one", min_replicas=1)
-            record, begun = await until_confirmed(lambda: edits.accept(edit_record(), attempt(), None))
+            numbers = itertools.count(1)
+            record, begun = await until_confirmed(lambda: edits.accept(edit_record(next(numbers)), attempt(), None))
             assert begun is not None
             assert await replica.exists(f"{{kontext}}:edit:{record.id}")
 

@@ -1,6 +1,7 @@
 -- Accept an edit and hold its money; where an attempt is given and its permit is free, open it in the same step.
 -- KEYS  1 the edit · 2 its owner's open edits · 3 replicas · 4 the permits of the attempt's account · 5 ledger
 --       · 6 the API key's open edits · 7 8 9 budgets of key, team, gateway (a window is put behind each)
+--       · 10 that this acceptance was taken back
 -- ARGV  1 now · 2 edit id · 3 owner · 4 epoch · 5 document · 6 attempt document ('': none) · 7 '1': it posts
 --       · 8 most permits ('': no limit) · 9 hold · 10 the attempt's price · 11 most the edit may cost ('': any)
 --       · 12 nine caps · 13 most open edits of the API key ('': any) · 14 claim's key ('': none) · 15 token
@@ -17,6 +18,9 @@ if met[1] then
   if met[1] ~= document then return illegal('this id already names another edit') end
   return fence(edit, ARGV[3], ARGV[4]) or {'ok', tonumber(met[2]), tonumber(met[3])}
 end
+
+-- A repeat may arrive after its caller gave up and took the acceptance back.
+if redis.call('EXISTS', KEYS[10]) == 1 then return illegal('its acceptance was taken back') end
 
 local now = clock(ARGV[1])
 if claim ~= '' and life == '' then
