@@ -1,0 +1,157 @@
+"""*Machine room*: what limits a replica, and whether store and ledger keep up?"""
+
+from grafana.description import RATE, Board, Kind, Panel, Query, Row, Unit, Variable
+
+HERE = 'instance=~"$instance"'
+
+
+def _quantile(share: float, metric: str, by: str = "instance") -> Query:
+    rates = f"sum by (le, {by}) (rate({metric}_bucket{{{HERE}}}[{RATE}]))"
+    return Query(f"histogram_quantile({share}, {rates})", f"p{share * 100:.0f} {{{{{by}}}}}")
+
+
+PROCESS = Row(
+    "Process",
+    (
+        Panel(
+            title="Event-loop lag",
+            says="How much later than asked the loop wakes who sleeps. Above 100 ms something blocks it.",
+            kind=Kind.LINES,
+            queries=(
+                _quantile(0.5, "kontext_event_loop_lag_seconds"),
+                _quantile(0.99, "kontext_event_loop_lag_seconds"),
+            ),
+            unit=Unit.SECONDS,
+            limits=(0.1,),
+            runbook="KontextEventLoopLag",
+        ),
+        Panel(
+            title="CPU",
+            says="Cores in use.",
+            kind=Kind.LINES,
+            queries=(Query(f"rate(process_cpu_seconds_total{{{HERE}}}[{RATE}])", "{{instance}}"),),
+        ),
+        Panel(
+            title="Memory",
+            says="Resident, without the picture workers.",
+            kind=Kind.LINES,
+            queries=(Query(f"process_resident_memory_bytes{{{HERE}}}", "{{instance}}"),),
+            unit=Unit.BYTES,
+        ),
+    ),
+)
+
+LOAD = Row(
+    "Load",
+    (
+        Panel(
+            title="Edits in flight, and waiting",
+            says="Waiting: for a place at a provider. Many of them: raise its max_concurrency, or add an offer.",
+            kind=Kind.LINES,
+            queries=(
+                Query(f"kontext_edits_in_flight{{{HERE}}}", "in flight {{instance}}"),
+                Query(f"kontext_edits_waiting{{{HERE}}}", "waiting {{instance}}"),
+            ),
+        ),
+        Panel(
+            title="Bytes in flight",
+            says="Bodies that were received and are not answered yet.",
+            kind=Kind.LINES,
+            queries=(Query(f"kontext_http_request_bytes_in_flight{{{HERE}}}", "{{instance}}"),),
+            unit=Unit.BYTES,
+        ),
+        Panel(
+            title="Picture workers",
+            says="Pictures that are looked at, and that wait for a worker.",
+            kind=Kind.LINES,
+            queries=(Query(f"kontext_picture_jobs{{{HERE}}}", "{{state}} {{instance}}"),),
+        ),
+        Panel(
+            title="Open files",
+            says="Connections are among them.",
+            kind=Kind.LINES,
+            queries=(Query(f"process_open_fds{{{HERE}}}", "{{instance}}"),),
+        ),
+        Panel(
+            title="Edits taken over",
+            says="From a replica that was gone, or a path that broke off.",
+            kind=Kind.LINES,
+            queries=(
+                Query(
+                    f"60 * sum by (instance) (rate(kontext_edit_recoveries_total{{{HERE}}}[{RATE}]))", "{{instance}}"
+                ),
+            ),
+            unit=Unit.PER_MINUTE,
+        ),
+        Panel(
+            title="Configurations in use",
+            says="Replicas by the revision that they run. More than one for long: see the runbook.",
+            kind=Kind.LINES,
+            queries=(Query("count by (revision) (kontext_build_info)", "{{revision}}"),),
+            runbook="KontextRevisionsDiffer",
+        ),
+    ),
+)
+
+BOOKS = Row(
+    "Store and ledger",
+    (
+        Panel(
+            title="Round trip to the store",
+            says="Tried every few seconds.",
+            kind=Kind.LINES,
+            queries=(
+                _quantile(0.5, "kontext_store_round_trip_seconds"),
+                _quantile(0.99, "kontext_store_round_trip_seconds"),
+            ),
+            unit=Unit.SECONDS,
+        ),
+        Panel(
+            title="Store errors",
+            says="Steps that the store did not take, by what was then not done. Money fails closed meanwhile.",
+            kind=Kind.LINES,
+            queries=(Query(f"sum by (duty) (rate(kontext_store_errors_total{{{HERE}}}[{RATE}]))", "{{duty}}"),),
+            unit=Unit.PER_SECOND,
+            runbook="KontextStoreErrors",
+        ),
+        Panel(
+            title="Ledger: rows behind",
+            says="In the store's outbox, not in the ledger yet. They wait safely.",
+            kind=Kind.LINES,
+            queries=(
+                Query("max(kontext_ledger_backlog_rows)", "behind"),
+                Query("max(kontext_ledger_rows_aside)", "set aside"),
+            ),
+            runbook="KontextLedgerBehind",
+        ),
+        Panel(
+            title="Ledger: age of the oldest row behind",
+            says="Finance sees spending this late.",
+            kind=Kind.LINES,
+            queries=(Query("max(kontext_ledger_backlog_age_seconds)", "age"),),
+            unit=Unit.SECONDS,
+            limits=(300,),
+            runbook="KontextLedgerBehind",
+            width=12,
+        ),
+        Panel(
+            title="Ledger errors",
+            says="Times that rows could not be brought over.",
+            kind=Kind.LINES,
+            queries=(
+                Query(f"sum by (instance) (rate(kontext_ledger_errors_total{{{HERE}}}[{RATE}]))", "{{instance}}"),
+            ),
+            unit=Unit.PER_SECOND,
+            runbook="KontextLedgerBehind",
+            width=12,
+        ),
+    ),
+)
+
+BOARD = Board(
+    uid="kontext-machine-room",
+    title="Kontext: machine room",
+    says="What limits a replica, and whether store and ledger keep up?",
+    rows=(PROCESS, LOAD, BOOKS),
+    variables=(Variable("instance", "kontext_edits_in_flight", "instance"),),
+)
