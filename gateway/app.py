@@ -19,7 +19,14 @@ from gateway.api.context import Context
 from gateway.api.documents import add_requests
 from gateway.api.links import Links
 from gateway.api.orders import Desk
-from gateway.api.problems import ProblemError, on_error, on_http_error, on_problem, on_store_unavailable
+from gateway.api.problems import (
+    ProblemError,
+    on_error,
+    on_http_error,
+    on_problem,
+    on_results_unavailable,
+    on_store_unavailable,
+)
 from gateway.api.purse import Purse
 from gateway.api.requests import AnyRequest
 from gateway.books import drained, opened_book, refuse_a_lost_store
@@ -49,7 +56,7 @@ from gateway.observe.task import running
 from gateway.observe.zeroes import close_labels
 from gateway.pictures import Pictures, Pool
 from gateway.readings import Readings
-from gateway.results import Results
+from gateway.results import Results, ResultsUnavailable
 from gateway.secret import Secret, kept_secret
 from gateway.settings import Settings
 from gateway.state.budgets import Budgets
@@ -99,6 +106,7 @@ def create_app(context: Context) -> Litestar:
             ProblemError: on_problem,
             HTTPException: on_http_error,
             StoreUnavailable: on_store,
+            ResultsUnavailable: on_results_unavailable,
             Exception: on_error,
         },
         openapi_config=_openapi(),

@@ -13,13 +13,14 @@ picture missing, and the next `put` of the same content replaces it.
 import asyncio
 import hashlib
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
 import obstore
 from msgspec import Struct
-from obstore.exceptions import AlreadyExistsError
+from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import LocalStore, MemoryStore, ObjectStore, from_url
 
 Kind = Literal["inputs", "results"]
@@ -29,6 +30,8 @@ _TEAM = re.compile(r"[a-z0-9_-]{1,64}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _SHORT = 256_000  # hashed here in well under a millisecond; a thread's hand-over costs as much
 _CHUNK = 256 * 1024
+_PROBE = b"is there room?"
+_PROBE_TEAM = "readyz"
 
 
 class MissingPicture(LookupError):  # noqa: N818 - the name is the fact
@@ -36,6 +39,10 @@ class MissingPicture(LookupError):  # noqa: N818 - the name is the fact
 
     def __init__(self, kind: Kind) -> None:
         super().__init__(f"the picture is not among the {kind} any more: it was deleted or its time is over")
+
+
+class ResultsUnavailable(Exception):  # noqa: N818 - the name is the fact
+    """The store takes or gives nothing now: it is full, away or refuses. The message says how, and no path."""
 
 
 class Stream(Struct, frozen=True):
@@ -51,6 +58,7 @@ class Results:
     def __init__(self, store: ObjectStore, url: str) -> None:
         self._store = store
         self._url = url
+        self._takes = True
 
     def __repr__(self) -> str:
         return f"Results({self._url})"
@@ -70,8 +78,17 @@ class Results:
         raise ValueError(f"a result store is file:FOLDER, s3://BUCKET/PREFIX, gs://…, az://… or memory:, not {url!r}")
 
     async def put(self, team: str, kind: Kind, digest: str, data: bytes) -> None:
-        """Keep a picture under the SHA-256 of its bytes. One that is kept already stays as it is."""
-        path = _path(team, kind, digest)
+        """Keep a picture under the SHA-256 of its bytes. One that is kept already stays as it is. Raises
+        `ResultsUnavailable`."""
+        try:
+            with _available():
+                await self._put(_path(team, kind, digest), data)
+        except ResultsUnavailable:
+            self._takes = False
+            raise
+        self._takes = True
+
+    async def _put(self, path: str, data: bytes) -> None:
         try:
             await obstore.put_async(self._store, path, data, mode="create", use_multipart=False)
         except AlreadyExistsError:
@@ -79,13 +96,22 @@ class Results:
             if kept["size"] != len(data):
                 await obstore.put_async(self._store, path, data, mode="overwrite", use_multipart=False)
 
+    async def check(self) -> None:
+        """Raises `ResultsUnavailable` while the last picture was not taken, and another one would not be either."""
+        if self._takes:
+            return
+        digest = hashlib.sha256(_PROBE).hexdigest()
+        await self.put(_PROBE_TEAM, "results", digest, _PROBE)
+        await self.delete(_PROBE_TEAM, "results", digest)
+
     async def get(self, team: str, kind: Kind, digest: str) -> bytes:
-        """The whole picture, checked against its digest. Raises `MissingPicture`."""
-        try:
-            found = await obstore.get_async(self._store, _path(team, kind, digest))
-            data = bytes(await found.bytes_async())
-        except FileNotFoundError:
-            raise MissingPicture(kind) from None
+        """The whole picture, checked against its digest. Raises `MissingPicture` and `ResultsUnavailable`."""
+        with _available():
+            try:
+                found = await obstore.get_async(self._store, _path(team, kind, digest))
+                data = bytes(await found.bytes_async())
+            except FileNotFoundError:
+                raise MissingPicture(kind) from None
         if await _digest(data) != digest:
             raise MissingPicture(kind)
         return data
@@ -107,6 +133,14 @@ class Results:
             await obstore.delete_async(self._store, _path(team, kind, digest))
         except FileNotFoundError:
             return
+
+
+@contextmanager
+def _available() -> Generator[None]:
+    try:
+        yield
+    except (BaseError, OSError) as error:
+        raise ResultsUnavailable(f"the result store does not answer as it should ({type(error).__name__})") from error
 
 
 async def _chunks(found: "obstore.GetResult") -> AsyncIterator[bytes]:

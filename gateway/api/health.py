@@ -17,12 +17,13 @@ async def healthz() -> dict[str, str]:
 
 @get("/readyz", media_type=MediaType.JSON, tags=["health"])
 async def readyz(context: Given) -> dict[str, str]:
-    """It can take edits: its store answers."""
+    """It can take edits: its store answers, and pictures can be kept."""
     try:
         await context.edits.beat()
     except StoreUnavailable:
         detail = "the state store does not answer; money fails closed, so nothing is accepted"
         raise ProblemError("store_unavailable", detail, retry_after_s=3) from None
+    await context.results.check()
     return {"status": "ready", "revision": context.settings.revision}
 
 

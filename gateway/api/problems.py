@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from adapters.contract import FailureKind
 from gateway.observe import log
+from gateway.results import ResultsUnavailable
 from gateway.state.connection import StoreUnavailable
 from gateway.state.edits import InDoubt
 
@@ -49,6 +50,7 @@ KINDS: dict[str, Kind] = {
     "no_offer_now": Kind(503, "Every fitting offer is out of service", retryable=True),
     "overloaded": Kind(503, "The gateway is at its limit", retryable=True),
     "store_unavailable": Kind(503, "The gateway cannot reach its store", retryable=True),
+    "results_unavailable": Kind(503, "The gateway cannot keep pictures", retryable=True),
     "deadline": Kind(504, "The deadline passed before an attempt could succeed", retryable=True),
     "unresolved": Kind(202, "What became of the edit is not known yet"),
     "internal": Kind(500, "The gateway failed"),
@@ -166,6 +168,12 @@ def on_store_unavailable(_: Request[Any, Any, Any], error: StoreUnavailable) -> 
     if isinstance(error, InDoubt):
         return answer(in_doubt(error))
     return answer(ProblemError("store_unavailable", "the state store does not answer", retry_after_s=3))
+
+
+def on_results_unavailable(_: Request[Any, Any, Any], error: ResultsUnavailable) -> Response[bytes]:
+    """No room for pictures: nothing is accepted, and what was paid for waits with its money."""
+    log.error("results_unavailable", error=str(error))
+    return answer(ProblemError("results_unavailable", str(error), retry_after_s=10))
 
 
 def on_error(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:

@@ -14,12 +14,14 @@ from gateway.current import Current
 from gateway.engine.handover import HandOver
 from gateway.engine.health import Admitted, Health
 from gateway.engine.order import Order
+from gateway.engine.pauses import Pauses
 from gateway.engine.route import Route
 from gateway.engine.terms import terms, wishes
 from gateway.engine.timing import Timing
 from gateway.engine.witness import Witness
 from gateway.identity import edit_id
 from gateway.observe import Metrics, log
+from gateway.results import ResultsUnavailable
 from gateway.state.budgets import OverBudget
 from gateway.state.connection import StoreUnavailable
 from gateway.state.edits import Edits, Fenced, InDoubt
@@ -65,6 +67,7 @@ class Engine:
         self._duty: asyncio.Task[None] | None = None
         self._entering: set[str] = set()
         self._in_doubt: dict[str, EditRecord] = {}
+        self._pauses = Pauses(clock)
         self._defects: Counter[str] = Counter()
 
     # --- the way in -----------------------------------------------------------------------------------------------
@@ -171,12 +174,18 @@ class Engine:
         except StoreUnavailable:
             self._metrics.store_errors.labels("edit").inc()
             log.error("edit_left_to_recovery", edit=edit, error="the store is away")
+        except ResultsUnavailable as error:
+            pause_s = self._pauses.pause(edit)
+            log.error("edit_waits_for_results", edit=edit, error=str(error), seconds=pause_s, waiting=len(self._pauses))
+            return None
         except Exception as error:  # noqa: BLE001 - a defect must not lose the edit: it stays open, and recovery resumes it
             self._defects[edit] += 1
             log.error("edit_path_failed", edit=edit, error=type(error).__name__, exc_info=error)
         else:
             self._handover.begin(ended)
+            self._pauses.forget(edit)
             return ended
+        self._pauses.forget(edit)
         return None
 
     async def wait(self, record: EditRecord, seconds: float) -> EditRecord:
@@ -248,7 +257,8 @@ class Engine:
 
     async def _pick_up(self) -> None:
         """Goes on with edits of our own whose path broke off (an outage of the store), except where a defect of ours
-        broke it three times: that one waits for another version."""
+        broke it three times: that one waits for another version. Where there was no room for its picture, with
+        pauses."""
         for edit in await self._edits.owned():
             if self._is_busy(edit) or self._defects[edit] >= MOST_DEFECTS:
                 continue
@@ -257,7 +267,8 @@ class Engine:
                 self._resume(record)
 
     def _is_busy(self, edit: str) -> bool:
-        return edit in self._followed or edit in self._entering or edit in self._in_doubt
+        entering = edit in self._entering or edit in self._in_doubt
+        return entering or edit in self._followed or self._pauses.holds(edit)
 
     async def _readable(self, edit: str) -> EditRecord | None:
         """The record, or None where this release cannot read it: another one will, and the edits after it go on."""

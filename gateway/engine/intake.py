@@ -7,7 +7,7 @@ from adapters.contract import Picture
 from gateway.egress import INPUT, Egress, EgressError, Refusal
 from gateway.engine.wire import USER_AGENT
 from gateway.pictures import BadPicture, CheckedInput, Pictures, PoolFull
-from gateway.results import Results
+from gateway.results import Results, ResultsUnavailable
 
 Source = str | bytes
 """A reference (an http(s) URL or a data URI), or the bytes of an uploaded file."""
@@ -26,12 +26,12 @@ class Intake:
         self._egress, self._pictures, self._results = egress, pictures, results
 
     async def take(self, team: str, sources: Mapping[str, Source]) -> dict[str, Picture]:
-        """Every picture of a request, by the field that named it. Raises `InputRefused` for the first bad one, and
-        `PoolFull` when too many wait."""
+        """Every picture of a request, by the field that named it. Raises `InputRefused` for the first bad one,
+        `PoolFull` when too many wait, and `ResultsUnavailable` where they cannot be kept."""
         try:
             async with asyncio.TaskGroup() as group:
                 taken = {field: group.create_task(self._one(team, field, one)) for field, one in sources.items()}
-        except* (InputRefused, PoolFull) as problems:
+        except* (InputRefused, PoolFull, ResultsUnavailable) as problems:
             raise problems.exceptions[0] from None
         return {field: task.result() for field, task in taken.items()}
 

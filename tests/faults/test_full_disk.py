@@ -2,7 +2,6 @@
 its money, and is not bought again."""
 
 import asyncio
-import errno
 import signal
 import sys
 from asyncio.subprocess import DEVNULL, PIPE
@@ -13,7 +12,8 @@ import pytest_asyncio
 from redis.asyncio import ConnectionPool
 
 from gateway.pictures import Pictures, Pool
-from gateway.results import Kind
+from gateway.results import Kind, ResultsUnavailable
+from gateway.state.budgets import Budgets
 from gateway.state.records import AttemptState, Status
 from tests.end_to_end.processes import environment
 from tests.engine import engine_url
@@ -76,44 +76,50 @@ class FullDisk:
     async def __call__(self, team: str, kind: Kind, digest: str, data: bytes) -> None:
         if kind == "results" and self.left > 0:
             self.left -= 1
-            raise OSError(errno.ENOSPC, "No space left on device")
+            raise ResultsUnavailable("the result store does not answer as it should (GenericError)")
         await self.put(team, kind, digest, data)
 
 
+@pytest.mark.parametrize("times", [2, 5])
 async def test_a_picture_that_finds_no_room_is_kept_later_and_not_bought_again(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, times: int
 ) -> None:
-    monkeypatch.setattr(stage.shelf, "put", FullDisk(stage, times=2))
-    say = stage.runware
-    stage.script.at(RUNWARE, say.acked, say.finished(), say.finished(), say.finished())
-    replica = stage.replica("a")
-    await replica.engine.start()
-    record = await replica.accept(RUNWARE_PRO)
-    for _ in range(10):
-        await replica.engine.wait(record, 20)
-        if (await stage.stored(record.id)).status is Status.SUCCEEDED:
-            break
-        await replica.metronome.tick()
-    ended = await stage.stored(record.id)
-    assert (ended.status, len(stage.script.taken)) == (Status.SUCCEEDED, 1)
-    (attempt,) = ended.attempts
-    assert (attempt.state, attempt.cost_micro) == (AttemptState.SETTLED, 40_000)
-
-
-async def test_while_there_is_no_room_the_edit_stays_open_with_its_money(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(stage.shelf, "put", FullDisk(stage, times=3))
+    """However long it takes, by the same replica, and with its money held all the time."""
+    monkeypatch.setattr(stage.shelf, "put", FullDisk(stage, times))
     stage.script.at(RUNWARE, stage.runware.acked)
     stage.script.always(RUNWARE, stage.runware.finished())
     replica = stage.replica("a")
     await replica.engine.start()
     record = await replica.accept(RUNWARE_PRO)
-    for _ in range(4):
+    while (await stage.stored(record.id)).status is not Status.SUCCEEDED:
+        await replica.engine.wait(record, 20)
+        await replica.metronome.tick()
+        assert stage.clock.now_s < 600
+    ended = await stage.stored(record.id)
+    assert (ended.status, len(stage.script.taken)) == (Status.SUCCEEDED, 1)
+    (attempt,) = ended.attempts
+    assert (attempt.state, attempt.cost_micro) == (AttemptState.SETTLED, 40_000)
+    assert len(stage.script.to(RUNWARE)) == 1 + 1 + times, "one poll for each try"
+
+
+async def test_while_there_is_no_room_the_edit_stays_open_with_its_money(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And is tried less and less often, until there is room or another replica has it."""
+    monkeypatch.setattr(stage.shelf, "put", FullDisk(stage, times=1_000))
+    stage.script.at(RUNWARE, stage.runware.acked)
+    stage.script.always(RUNWARE, stage.runware.finished())
+    replica = stage.replica("a")
+    await replica.engine.start()
+    record = await replica.accept(RUNWARE_PRO)
+    while stage.clock.now_s < 3_600:
         await replica.engine.wait(record, 20)
         await replica.metronome.tick()
     waiting = await stage.stored(record.id)
     assert (waiting.status, waiting.attempts[0].state.is_open) == (Status.RUNNING, True)
+    assert (await Budgets(stage.line).everything())["{kontext}:budget:gateway:total"].held_micro == 40_000
+    assert 12 < len(stage.script.to(RUNWARE)) < 30, "every five minutes in the end"
     await replica.die(record)
+    monkeypatch.undo()
     ended = await stage.replica("b").take_over(record)
     assert (ended.status, len(stage.script.taken)) == (Status.SUCCEEDED, 1)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.results import MissingPicture, Results
+from gateway.results import MissingPicture, Results, ResultsUnavailable
 
 DATA = b"a picture" * 50_000
 DIGEST = hashlib.sha256(DATA).hexdigest()
@@ -32,6 +32,22 @@ async def test_putting_again_is_fine_also_at_the_same_moment(results):
     await asyncio.gather(*(results.put("growth", "inputs", DIGEST, DATA) for _ in range(8)))
     await results.put("growth", "inputs", DIGEST, DATA)
     assert await results.get("growth", "inputs", DIGEST) == DATA
+
+
+async def test_a_store_that_takes_nothing_says_so_until_it_does_again(tmp_path):
+    results = Results.open(f"file:{tmp_path}/kept")
+    await results.check()
+    (tmp_path / "kept" / "growth").write_text("a file where a folder belongs")
+    with pytest.raises(ResultsUnavailable):
+        await results.put("growth", "results", DIGEST, DATA)
+    blocked = tmp_path / "kept" / "readyz"
+    blocked.write_text("and here")
+    with pytest.raises(ResultsUnavailable):
+        await results.check()
+    blocked.unlink()
+    await results.check()
+    await results.check()
+    assert not [file for file in blocked.rglob("*") if file.is_file()], "the question leaves nothing behind"
 
 
 async def test_a_stream_has_its_length_and_all_its_bytes(results):
