@@ -11,11 +11,12 @@ from litestar.exceptions import HTTPException
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin, YamlRenderPlugin
 
-from gateway.api import admin, drain, edits, health, models, quotes, usage
+from gateway.api import admin, drain, edits, health, listing, models, quotes, usage
 from gateway.api.admission import Admission
 from gateway.api.answers import Answers
 from gateway.api.auth import Gate
 from gateway.api.context import Context
+from gateway.api.cursors import Cursors
 from gateway.api.documents import add_requests
 from gateway.api.links import Links
 from gateway.api.orders import Desk
@@ -65,12 +66,14 @@ from gateway.state.connection import StoreUnavailable, connect
 from gateway.state.corrections import Corrections
 from gateway.state.edits import Edits
 from gateway.state.health import SharedHealth
+from gateway.state.listing import Listing
 from gateway.state.rates import Rates
 
 PREVIEW = "embedded:preview"
 BODY_BYTES = 64_000_000
 HANDLERS = (
     edits.create_edit,
+    listing.list_edits,
     edits.read_edit,
     edits.read_image,
     quotes.create_quote,
@@ -204,6 +207,8 @@ async def _open(settings: Settings, clock: Clock, timing: Timing, stack: AsyncEx
         edits=kept,
         results=results,
         links=links,
+        cursors=Cursors(secrets),
+        listing=Listing(store),
         answers=Answers(current, links, results, settings.retention_s),
         metrics=metrics,
         book=book,

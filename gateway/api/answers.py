@@ -12,7 +12,7 @@ from gateway.api.routing import RoutingAnswer, routing
 from gateway.clock import iso
 from gateway.current import Current
 from gateway.money import usd
-from gateway.results import Results
+from gateway.results import MissingPicture, Results
 from gateway.state.records import EditRecord, End, Image, Status
 
 
@@ -72,7 +72,8 @@ class Answers:
     def __init__(self, current: Current, links: Links, results: Results, keep_s: float) -> None:
         self._current, self._links, self._results, self._keep_s = current, links, results, keep_s
 
-    async def edit(self, record: EditRecord, root: str) -> EditAnswer:
+    async def edit(self, record: EditRecord, root: str, *, inline: bool = True) -> EditAnswer:
+        """`inline` False gives addresses, whatever `output.delivery` says: for a list."""
         end = record.end or End(status=record.status)
         found = self._current.find(end.offer) if end.offer else None
         offer = found[0] if found else None
@@ -86,7 +87,9 @@ class Answers:
             late=end.late,
             provider=provider or None,
             model=model or None,
-            images=tuple([await self._image(record, number, image, root) for number, image in enumerate(end.images)]),
+            images=tuple(
+                [await self._image(record, number, image, root, inline) for number, image in enumerate(end.images)]
+            ),
             cost=_cost(record, end),
             adjustments=_adjustments(record, end),
             sent=sent_for(record.edit, offer) if offer else {},
@@ -102,11 +105,9 @@ class Answers:
         """Until when the pictures of a finished edit can be fetched, in epoch seconds."""
         return int(record.finished_ms / 1000 + (record.wish.output.ttl_s or self._keep_s))
 
-    async def _image(self, record: EditRecord, number: int, image: Image, root: str) -> ImageAnswer:
+    async def _image(self, record: EditRecord, number: int, image: Image, root: str, inline: bool) -> ImageAnswer:
         delivery = record.wish.output.delivery
-        text = None
-        if delivery != "url":
-            text = b64encode(await self._results.get(record.team, "results", image.digest)).decode("ascii")
+        text = await self._text(record, image) if inline and delivery != "url" else None
         return ImageAnswer(
             url=root + self._links.path(record.id, number, self.expires_s(record)) if text is None else None,
             base64=text if delivery == "base64" else None,
@@ -120,6 +121,13 @@ class Answers:
             nsfw=image.nsfw,
             warnings=image.warnings,
         )
+
+    async def _text(self, record: EditRecord, image: Image) -> str | None:
+        """None for a picture that is gone: the edit's address says so then."""
+        try:
+            return b64encode(await self._results.get(record.team, "results", image.digest)).decode("ascii")
+        except MissingPicture:
+            return None
 
 
 def _cost(record: EditRecord, end: End) -> CostAnswer:

@@ -9,6 +9,7 @@ from msgspec import Struct
 from gateway.api.admission import Admission
 from gateway.api.answers import Answers
 from gateway.api.auth import Gate
+from gateway.api.cursors import Cursors
 from gateway.api.links import Links
 from gateway.api.orders import Desk
 from gateway.clock import Clock
@@ -21,6 +22,7 @@ from gateway.results import Results
 from gateway.settings import Settings
 from gateway.state.corrections import Corrections
 from gateway.state.edits import Edits
+from gateway.state.listing import Listing
 
 
 class Context(Struct, frozen=True, kw_only=True):
@@ -34,6 +36,8 @@ class Context(Struct, frozen=True, kw_only=True):
     edits: Edits
     results: Results
     links: Links
+    cursors: Cursors
+    listing: Listing
     answers: Answers
     metrics: Metrics
     book: Book

@@ -65,7 +65,7 @@ class Corrections:
         await self._step(
             Step.RESOLVE,
             record.id,
-            (keys.EDIT + record.id, keys.LEDGER, keys.UNRESOLVED),
+            (keys.EDIT + record.id, keys.LEDGER, keys.UNRESOLVED, keys.LISTED),
             record.id,
             operation,
             attempt.number,
@@ -93,7 +93,7 @@ class Corrections:
         await self._step(
             Step.RELEASE,
             record.id,
-            (keys.EDIT + record.id, keys.LEDGER, keys.UNRESOLVED),
+            (keys.EDIT + record.id, keys.LEDGER, keys.UNRESOLVED, keys.LISTED),
             record.id,
             operation,
             end.status,

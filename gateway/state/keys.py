@@ -11,11 +11,16 @@ PERMITS = f"{_TAG}:permits:"  # + provider account
 REPLICAS = f"{_TAG}:replicas"
 LEDGER = f"{_TAG}:ledger"
 UNRESOLVED = f"{_TAG}:unresolved"
+LISTED = f"{_TAG}:listed"  # which terminal edits leave their team's list, and when
 FACTS = f"{_TAG}:facts"
 CIRCUIT = f"{_TAG}:circuit:"  # + offer or provider account
 DRAINED = f"{_TAG}:drained"
 BUDGET = f"{_TAG}:budget:"  # + scope + ':' + window
 GATEWAY_TOTAL = f"{BUDGET}gateway:total"  # the first acceptance writes it, and nothing ever removes it
+
+
+def team_edits(team: str) -> str:
+    return f"{_TAG}:edits:{team}"
 
 
 def open_edits(team: str, key_id: str) -> str:

@@ -99,6 +99,7 @@ def _edit(lost: LostEdit) -> tuple[str | bytes | int, ...]:
     return (
         record.id,
         keys.EDIT + record.id,
+        keys.team_edits(record.team),
         "\n".join(_accounts_of(record)),
         record.created_ms,
         write_edit(record),

@@ -37,7 +37,21 @@ local function conclude(edit, id, status, now)
   if status == 'refused' and names[2] then redis.call('SET', names[2], text(now + DAY), 'PX', DAY + LATER) end
 end
 
+-- Its team's list forgets an edit with its record. `listed` says of every team's which leave, and when.
+local MOST_SWEPT = 10
+local function unlist(listed, edit, id, keep, now)
+  local list = redis.call('HGET', edit, 'list')
+  if list then redis.call('ZADD', listed, text(now + keep), list .. ' ' .. id) end
+  for _, name in ipairs(redis.call('ZRANGEBYSCORE', listed, '-inf', text(now), 'LIMIT', 0, MOST_SWEPT)) do
+    local from, gone = string.match(name, '^(.*) (%S+)$')
+    redis.call('ZREM', from, gone)
+    redis.call('ZREM', listed, name)
+  end
+end
+
 -- A record that still holds money has no TTL.
-local function expire(edit, status, keep)
-  if status ~= 'unresolved' and not any_unresolved(edit, '') then redis.call('PEXPIRE', edit, keep) end
+local function expire(listed, edit, id, status, keep, now)
+  if status == 'unresolved' or any_unresolved(edit, '') then return end
+  redis.call('PEXPIRE', edit, keep)
+  unlist(listed, edit, id, keep, now)
 end

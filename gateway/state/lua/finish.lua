@@ -1,5 +1,6 @@
 -- Finish an edit: its final state, what is left of its hold, and the close of the attempt that led here, in one step.
 -- KEYS  1 the edit · 2 its owner's open edits · 3 ledger · 4 unresolved edits · 5 the API key's open edits
+--       · 6 when ended edits leave their team's list
 -- ARGV  1 now · 2 edit id · 3 owner · 4 epoch · 5 status · 6 end document · 7 ms to keep a terminal record
 --       · 8 attempt number ('': none) · 9 its state · 10 its document · 11 its cost ('': none) · 12 row of the close
 --       · 13 row of the end
@@ -37,5 +38,5 @@ redis.call('ZREM', KEYS[2], id)
 redis.call('SREM', KEYS[5], id)
 list_unresolved(KEYS[4], edit, id, now)
 conclude(edit, id, status, now)
-expire(edit, status, ARGV[7])
+expire(KEYS[6], edit, id, status, ARGV[7], now)
 return {'ok', now}

@@ -1,6 +1,6 @@
 -- Release an edit that came back from a lost store without an unresolved attempt: its whole hold was kept for one whose
 -- row may have been lost. With this it ends.
--- KEYS  1 the edit · 2 ledger · 3 unresolved edits
+-- KEYS  1 the edit · 2 ledger · 3 unresolved edits · 4 when ended edits leave their team's list
 -- ARGV  1 now · 2 edit id · 3 operation id · 4 status that it ends with · 5 its end document · 6 its row
 --       · 7 ms to keep a terminal record
 -- Gives {'ok', now} or {'illegal', words}. No owner nor epoch: an edit that has ended is nobody's.
@@ -23,5 +23,5 @@ redis.call('HSET', edit, 'status', status, 'end', ARGV[5], 'end_before', met[3],
 book(KEYS[2], ARGV[6], now, purse, true)
 conclude(edit, id, status, now)
 list_unresolved(KEYS[3], edit, id, now)
-expire(edit, status, ARGV[7])
+expire(KEYS[4], edit, id, status, ARGV[7], now)
 return {'ok', now}

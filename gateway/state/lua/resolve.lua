@@ -1,5 +1,5 @@
 -- Resolve an attempt that was left unresolved: settle it at a cost, or release it. With the last one the edit ends.
--- KEYS  1 the edit · 2 ledger · 3 unresolved edits
+-- KEYS  1 the edit · 2 ledger · 3 unresolved edits · 4 when ended edits leave their team's list
 -- ARGV  1 now · 2 edit id · 3 operation id · 4 attempt number · 5 state · 6 attempt document · 7 cost ('': none)
 --       · 8 row · 9 status of an edit that ends with it · 10 its end document · 11 its row
 --       · 12 ms to keep a terminal record
@@ -34,5 +34,5 @@ if ends then
   conclude(edit, id, ARGV[9], now)
 end
 list_unresolved(KEYS[3], edit, id, now)
-expire(edit, ends and ARGV[9] or met[1], ARGV[12])
+expire(KEYS[4], edit, id, ends and ARGV[9] or met[1], ARGV[12], now)
 return {'ok', now}

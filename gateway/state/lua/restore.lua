@@ -1,9 +1,9 @@
 -- Restore an empty store from the books: what was spent, edits that still hold money, idempotency keys.
 -- KEYS  1 the account of the whole gateway in total · 2 unresolved edits
 -- ARGV  1 now · 2 operation id · 3 number of accounts, then of each: name, spent, held
---       · then the number of edits, of each: id, key, accounts, accepted at, edit document, end document, status,
---       finished at ('': now), held, kept, spent, claim's key ('': none), number of attempts, of each: its number,
---       document, state, price, cost ('': none), closed at ('': now)
+--       · then the number of edits, of each: id, key, its team's list, accounts, accepted at, edit document,
+--       end document, status, finished at ('': now), held, kept, spent, claim's key ('': none), number of attempts, of
+--       each: its number, document, state, price, cost ('': none), closed at ('': now)
 --       · then the number of idempotency keys, of each: name, fingerprint, edit id, ends ('': when its edit does)
 -- Gives {'ok', now} or {'illegal', words}.
 -- Operation id: given by the caller. A repeat gives the first answer.
@@ -27,8 +27,8 @@ each(function()
   redis.call('HSET', account, 'spent', next_word(), 'held', next_word())
 end)
 each(function()
-  local id, edit = next_word(), next_word()
-  redis.call('HSET', edit, 'accounts', next_word(), 'created', next_word(), 'document', next_word(),
+  local id, edit, list = next_word(), next_word(), next_word()
+  redis.call('HSET', edit, 'list', list, 'accounts', next_word(), 'created', next_word(), 'document', next_word(),
     'end', next_word(), 'status', next_word(), 'finished', moment(next_word()), 'held', next_word(),
     'kept', next_word(), 'spent', next_word(), 'claim', next_word(), 'owner', '', 'epoch', 0, 'attempts', 0)
   each(function()
@@ -40,6 +40,7 @@ each(function()
     redis.call('HSET', edit, 'closed:' .. number, moment(next_word()))
   end)
   redis.call('ZADD', KEYS[2], text(now), id)
+  redis.call('ZADD', list, 0, id)
 end)
 each(function()
   local key = next_word()

@@ -8,7 +8,7 @@
 local edit, id = KEYS[1], ARGV[2]
 
 local now = clock(ARGV[1])
-local met = redis.call('HMGET', edit, 'status', 'attempts', 'state:1', 'claim', 'permit:1', 'joined')
+local met = redis.call('HMGET', edit, 'status', 'attempts', 'state:1', 'claim', 'permit:1', 'joined', 'list')
 if not met[1] then
   redis.call('SET', KEYS[5], '1', 'PX', LATER)
   return {'ok', now}
@@ -29,6 +29,7 @@ if met[5] then redis.call('SREM', met[5], member(id, 1)) end
 if met[4] and redis.call('HGET', met[4], 'edit') == id then redis.call('DEL', met[4]) end
 redis.call('ZREM', KEYS[2], id)
 redis.call('SREM', KEYS[4], id)
+if met[7] then redis.call('ZREM', met[7], id) end
 redis.call('DEL', edit)
 redis.call('SET', KEYS[5], '1', 'PX', LATER)
 return {'ok', now}
