@@ -54,6 +54,7 @@ from gateway.local.app import create_app as create_local_app
 from gateway.observe import Metrics
 from gateway.observe.lag import lag_measured
 from gateway.observe.task import running
+from gateway.observe.tracing import open_tracer
 from gateway.observe.zeroes import close_labels
 from gateway.pictures import Pictures, Pool
 from gateway.readings import Readings
@@ -171,7 +172,9 @@ async def _open(settings: Settings, clock: Clock, timing: Timing, stack: AsyncEx
     keep_ms, dead_ms = int(settings.retention_s * 1000), int(timing.dead_after_s * 1000)
     kept = Edits(store, replica, dead_ms=dead_ms, keep_ms=keep_ms, min_replicas=settings.state.confirmations)
     wire = Wire(egress, results, clock)
-    witness = Witness(metrics, current)
+    tracer = open_tracer(clock.random_bytes, export=settings.traces)
+    stack.push_async_callback(tracer.aclose)
+    witness = Witness(metrics, current, tracer)
     runner = Runner(wire, kept, clock, witness, timing)
     delivery = Delivery(wire, pictures, results, clock, timing)
     checkup = Health(current, SharedHealth(store, replica), metrics, clock)

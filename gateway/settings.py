@@ -59,7 +59,8 @@ class Team(Struct, frozen=True, kw_only=True):
 
 
 class Settings(Struct, frozen=True, kw_only=True):
-    """`development_key` is set only without a configuration file; `revision` names this configuration in answers."""
+    """`development_key` is set only without a configuration file; `revision` names this configuration in answers;
+    `traces`: the environment says where to send them."""
 
     server: ServerSection
     state: StateSection
@@ -80,6 +81,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     keys: dict[str, Key]
     revision: str
     development_key: str | None = None
+    traces: bool = False
 
     @property
     def secret_file(self) -> Path:

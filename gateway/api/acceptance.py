@@ -3,8 +3,6 @@
 Every route that edits comes through here, whatever the shape of its requests and answers.
 """
 
-import re
-
 from msgspec import Struct, structs
 
 from gateway.api.admission import Identity
@@ -16,6 +14,8 @@ from gateway.api.requests import AnyRequest, Form
 from gateway.api.routing import excluded
 from gateway.engine.engine import NoOffer, Overloaded
 from gateway.identity import EDIT_PREFIX
+from gateway.observe.tracecontext import TraceContext
+from gateway.observe.tracecontext import read as read_trace
 from gateway.settings import Key
 from gateway.state.budgets import OverBudget
 from gateway.state.claims import Claim
@@ -25,7 +25,6 @@ from policies.plans import Plan
 
 OUT_OF_SERVICE_S = 30.0
 LATER = "the same request later, or one that allows other models"
-_TRACE = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
 class Begun(Struct, frozen=True):
@@ -61,7 +60,7 @@ async def _accepted(
 ) -> EditRecord:
     """A new edit, begun. Every refusal is a problem, lets go of the claim, and has spent nothing."""
     async with context.admission.holding(claim):
-        order = await context.desk.order(form, key, identity, _trace_id(request))
+        order = await context.desk.order(form, key, identity, _trace(request))
         try:
             return await context.engine.accept(structs.replace(order, claim=claim))
         except NoOffer as refused:
@@ -72,10 +71,9 @@ async def _accepted(
             refuse(refusal, key)
 
 
-def _trace_id(request: AnyRequest) -> str | None:
-    """The trace of a W3C `traceparent`; a malformed one begins no trace and harms nothing."""
-    parent = request.headers.get("traceparent", "")
-    return parent.split("-")[1] if _TRACE.fullmatch(parent) else None
+def _trace(request: AnyRequest) -> TraceContext | None:
+    fields = request.headers
+    return read_trace(fields.getall("traceparent", []), fields.getall("tracestate", []))
 
 
 def no_offer(plan: Plan, *, for_now: bool = False) -> ProblemError:

@@ -13,6 +13,7 @@ from gateway.api.requests import EditRequest, Form, invalid, max_cost_micro, siz
 from gateway.current import Current
 from gateway.engine.intake import InputRefused, Intake, Source
 from gateway.engine.order import Order
+from gateway.observe.tracecontext import TraceContext
 from gateway.pictures import PoolFull
 from gateway.secret import Secret
 from gateway.settings import Key
@@ -32,7 +33,7 @@ class Desk(Struct, frozen=True):
     secret: Secret
     purse: Purse
 
-    async def order(self, form: Form, key: Key, identity: Identity, trace_id: str | None) -> Order:
+    async def order(self, form: Form, key: Key, identity: Identity, trace: TraceContext | None) -> Order:
         """Raises a problem that names the field, before anything is spent."""
         request = form.request
         policy = self._policy(request, key)
@@ -46,7 +47,7 @@ class Desk(Struct, frozen=True):
             policy=policy,
             origin=identity.key and origin(self.secret, key.team, identity.route, identity.key, identity.fingerprint),
             most_open=key.concurrency,
-            trace_id=trace_id,
+            trace=trace,
             seed=seed_of(f"{identity.fingerprint} {identity.key or ''}"),
             budget_left=await self.purse.share(key) if _asks_for_budget(policy) else None,
         )

@@ -113,7 +113,15 @@ def _resolve(file: File, base: Path, env: Mapping[str, str], development_key: st
         keys={key.hash: key for _, keys in teams.values() for key in keys},
         revision=sha256(msgspec.json.encode(file, order="sorted")).hexdigest()[:12],
         development_key=development_key,
+        traces=_traces(env),
     )
+
+
+def _traces(env: Mapping[str, str]) -> bool:
+    """By OpenTelemetry's standard variables, so that one environment serves every service."""
+    if env.get("OTEL_SDK_DISABLED", "").lower() == "true" or env.get("OTEL_TRACES_EXPORTER") == "none":
+        return False
+    return bool(env.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") or env.get("OTEL_EXPORTER_OTLP_ENDPOINT"))
 
 
 def _secrets(file: File, env: Mapping[str, str], base: Path) -> tuple[Secret, ...]:

@@ -137,6 +137,7 @@ class _Run:
                 outcome = await exchange(
                     self._runner.wire, self._provider, self._record.team, self._asked, call,
                     stamped_s=self._stamped_s, timeout_s=self._timeout_s(call),
+                    trace=self._runner.witness.trace_headers(self._attempt),
                 )  # fmt: skip
             except StampExpired:
                 if self._too_late(call, 0.0):
@@ -155,7 +156,7 @@ class _Run:
         return max(self._provider.timeout_s, self._record.wish.deadline_s - elapsed_s)
 
     async def _react(self, call: HttpCall, outcome: Outcome) -> Ran | HttpCall:
-        self._runner.witness.exchanged(self._provider.name, call.step, outcome)
+        self._runner.witness.exchanged(self._attempt, call.step, outcome)
         match outcome:
             case Done():
                 return self._ended(outcome)

@@ -22,7 +22,6 @@ from gateway.engine.witness import Witness
 from gateway.identity import edit_id
 from gateway.observe import Metrics, log
 from gateway.results import ResultsUnavailable
-from gateway.state.budgets import OverBudget
 from gateway.state.connection import StoreUnavailable
 from gateway.state.edits import Edits, Fenced, InDoubt
 from gateway.state.records import EditRecord, Status
@@ -97,19 +96,22 @@ class Engine:
         if len(self._followed) >= self._current.settings.limits.in_flight:
             raise Overloaded
         record = self._record(order)
-        self._witness.planned(record.plan)
-        if not record.plan.candidates:
-            raise NoOffer(record.plan, for_now=self._would_fit(order))
         self._entering.add(record.id)
         try:
-            record = await self._begin(record, terms(self._current.settings, order, record.plan))
-        except OverBudget as refusal:
-            self._witness.denied(refusal)
+            record = await self._planned(record, order)
+        except Exception as why:
+            self._witness.turned_away(record.id, why)
             raise
         finally:
             self._entering.discard(record.id)
         self._witness.adjusted(record.plan)
         return record
+
+    async def _planned(self, record: EditRecord, order: Order) -> EditRecord:
+        self._witness.planned(record.plan)
+        if not record.plan.candidates:
+            raise NoOffer(record.plan, for_now=self._would_fit(order))
+        return await self._begin(record, terms(self._current.settings, order, record.plan))
 
     async def _begin(self, record: EditRecord, agreed: Terms) -> EditRecord:
         """Accepts the edit, with its first attempt where a provider is well and has a place for it."""
@@ -138,8 +140,10 @@ class Engine:
         return bool(plan(order.edit, wished, order.policy, settings.offers, facts).candidates)
 
     def _record(self, order: Order) -> EditRecord:
+        identity = edit_id(self._clock.now_ms(), self._clock.random_bytes(10))
+        trace = self._witness.began(identity, order.trace)
         return EditRecord(
-            id=edit_id(self._clock.now_ms(), self._clock.random_bytes(10)),
+            id=identity,
             team=order.team,
             key_id=order.key_id,
             origin=order.origin or self._clock.random_bytes(16).hex(),
@@ -147,7 +151,8 @@ class Engine:
             wish=order.wish,
             plan=self.plan(order),
             revision=self._current.settings.revision,
-            trace_id=order.trace_id,
+            trace_id=trace.trace_id,
+            span_id=trace.span_id,
             owner=self._edits.replica,
             epoch=1,
         )
@@ -162,6 +167,7 @@ class Engine:
 
     def _forget(self, edit: str) -> None:
         self._followed.pop(edit, None)
+        self._witness.let_go(edit)
         self._metrics.in_flight.set(len(self._followed))
 
     async def _guarded(self, edit: str, path: Coroutine[Any, Any, EditRecord]) -> EditRecord | None:

@@ -1,6 +1,8 @@
 """One call and what its answer means. A call that failed on the way becomes an outcome by one table, in which the step
 decides: only a submit can be lost, and a poll that failed is no verdict on the work."""
 
+from collections.abc import Mapping
+
 from adapters.contract import Attempt, Failed, FailureKind, Fate, HttpCall, Outcome, Step, Unclear
 from gateway.egress import EgressError, NotSent
 from gateway.engine.wire import Wire
@@ -34,10 +36,13 @@ async def exchange(
     *,
     stamped_s: float,
     timeout_s: float | None = None,
+    trace: Mapping[str, str] | None = None,
 ) -> Outcome:
     """Sends `call` and reads its answer. Raises `StampExpired` alone."""
     try:
-        reply = await wire.send(provider, team, attempt.edit, call, stamped_s=stamped_s, timeout_s=timeout_s)
+        reply = await wire.send(
+            provider, team, attempt.edit, call, stamped_s=stamped_s, timeout_s=timeout_s, trace=trace
+        )
     except MissingPicture:
         return _GONE if call.step in (Step.SUBMIT, Step.UPLOAD) else _UNCLEAR
     except EgressError as error:

@@ -3,6 +3,7 @@
 from msgspec import Struct
 
 from adapters.contract import Edit
+from gateway.observe.tracecontext import TraceContext
 from gateway.state.claims import Claim
 from gateway.state.records import Wish
 from policies.plans import Policy
@@ -10,8 +11,8 @@ from policies.plans import Policy
 
 class Order(Struct, frozen=True, kw_only=True):
     """`origin` is what attempt ids derive from, where the caller's key gave one. `claim` is the key or fingerprint that
-    this order holds. `most_open` is how many edits its API key may have open. `trace_id` in W3C form where the caller
-    sent one. `seed` spreads equal offers over orders; the same request has the same one, so that its quote holds.
+    this order holds. `most_open` is how many edits its API key may have open. `trace` is the caller's span, where
+    it named one. `seed` spreads equal offers over orders; the same request has the same one, so that its quote holds.
     `budget_left` is the share left of the tightest cap, read where the policy asks for it.
     """
 
@@ -23,6 +24,6 @@ class Order(Struct, frozen=True, kw_only=True):
     origin: str | None = None
     claim: Claim | None = None
     most_open: int | None = None
-    trace_id: str | None = None
+    trace: TraceContext | None = None
     seed: int | None = None
     budget_left: float | None = None

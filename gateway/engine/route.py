@@ -197,6 +197,7 @@ class Route:
         place = self.place(attempt.offer)
         if not resumed:
             self._health.submitted(attempt.provider, repeat=_is_repeat(record, attempt))
+        self._witness.attempt_began(record, attempt)
         with self._health.watching(attempt, record.plan.candidate(attempt.offer).most_s, admission) as watch:
             ran = await self._runner.run(record, place.provider, place.offer, attempt, resumed=resumed)
             if not resumed:

@@ -6,6 +6,7 @@ holds none in memory.
 
 import asyncio
 from base64 import b64encode
+from collections.abc import Mapping
 from importlib.metadata import version
 
 import msgspec
@@ -43,8 +44,10 @@ class Wire:
         *,
         stamped_s: float,
         timeout_s: float | None = None,
+        trace: Mapping[str, str] | None = None,
     ) -> HttpReply:
         """One call, one answer. `stamped_s`: the monotonic second at which the stamp of a paid call was confirmed.
+        `trace`: the header fields of its span, for the provider alone.
 
         Raises `NotSent`, `MaybeSent` and, before anything is sent, `StampExpired`.
         """
@@ -52,7 +55,7 @@ class Wire:
         body = await self._body(team, edit, call, headers)
         url = call.url
         if "://" not in url:
-            headers |= _credential(provider)
+            headers |= {**_credential(provider), **(trace or {})}
             url = f"{provider.base_url}/{url}" if url else provider.base_url
         if call.step.may_cost and self._clock.monotonic() - stamped_s > STAMP_GOOD_S:
             raise StampExpired

@@ -1,5 +1,6 @@
 """What is told of an edit to metrics and log: its plan, its attempts, its end. Never a prompt, a picture or a key."""
 
+import secrets
 from collections.abc import Generator
 from contextlib import contextmanager
 from enum import StrEnum
@@ -7,7 +8,10 @@ from enum import StrEnum
 from adapters.contract import FailureKind, Outcome, Step
 from gateway.current import Current
 from gateway.engine.comparison import Finding
+from gateway.engine.spans import Spans
 from gateway.observe import Metrics, log
+from gateway.observe.tracecontext import TraceContext
+from gateway.observe.tracing import Tracer, Untraced
 from gateway.state.budgets import OverBudget
 from gateway.state.records import AttemptRecord, AttemptState, EditRecord, End, Status
 from policies.plans import Plan
@@ -40,11 +44,28 @@ _FAILED_AS = {
 }
 
 
+_OURS = frozenset({EditOutcome.DEADLINE, EditOutcome.FAILED, EditOutcome.UNRESOLVED})
+
+
 class Witness:
-    def __init__(self, metrics: Metrics, current: Current) -> None:
+    def __init__(self, metrics: Metrics, current: Current, tracer: Tracer | None = None) -> None:
         self._metrics, self._current = metrics, current
+        self._spans = Spans(tracer or Untraced(secrets.token_bytes))
 
     # --- the way in -----------------------------------------------------------------------------------------------
+
+    def began(self, edit: str, parent: TraceContext | None) -> TraceContext:
+        """An edit is about to be accepted; gives its span. It ends with `turned_away`, `edit_ended` or `let_go`."""
+        return self._spans.began(edit, parent)
+
+    def turned_away(self, edit: str, why: Exception) -> None:
+        if isinstance(why, OverBudget):
+            self.denied(why)
+        self._spans.turned_away(edit, type(why).__name__)
+
+    def let_go(self, edit: str) -> None:
+        """It is not followed here any more."""
+        self._spans.let_go(edit)
 
     def planned(self, plan: Plan) -> None:
         for exclusion in plan.exclusions:
@@ -70,10 +91,19 @@ class Witness:
 
     # --- attempts -------------------------------------------------------------------------------------------------
 
-    def exchanged(self, provider: str, step: Step, outcome: Outcome) -> None:
+    def attempt_began(self, record: EditRecord, attempt: AttemptRecord) -> None:
+        self._spans.attempt_began(record, attempt)
+
+    def trace_headers(self, attempt: AttemptRecord) -> dict[str, str]:
+        """What the provider is told of the trace."""
+        return self._spans.headers(attempt.id)
+
+    def exchanged(self, attempt: AttemptRecord, step: Step, outcome: Outcome) -> None:
         """A call was answered, or was not."""
+        proved = type(outcome).__name__.lower()
         if step is Step.POLL:
-            self._metrics.polls.labels(provider, type(outcome).__name__.lower()).inc()
+            self._metrics.polls.labels(attempt.provider, proved).inc()
+        self._spans.event(attempt.id, step.value, {"kontext.proved": proved})
 
     def acknowledged(self, attempt: AttemptRecord, accepted_s: float | None) -> None:
         """`accepted_s`: from the submit to the provider's word that it has the work, where there was one."""
@@ -91,6 +121,7 @@ class Witness:
         self._metrics.attempt_seconds.labels(offer, outcome).observe(seconds, exemplar)
         if attempt.state is AttemptState.UNRESOLVED:
             self._metrics.unresolved.labels(offer).inc()
+        self._spans.attempt_ended(attempt, outcome)
         self._charged(attempt, None if attempt.failure is None else outcome)
         log.info(
             "attempt_ended", edit=record.id, attempt=attempt.id, number=attempt.number, offer=attempt.offer,
@@ -141,13 +172,15 @@ class Witness:
     # --- the end --------------------------------------------------------------------------------------------------
 
     def edit_ended(self, record: EditRecord, end: End) -> None:
-        outcome, exemplar = edit_outcome(record, end).value, _exemplar(record)
+        known, exemplar = edit_outcome(record, end), _exemplar(record)
+        outcome = known.value
         tier, policy = record.plan.tier.value, self._metrics.known.policy(record.plan.policy)
         seconds = max(0, record.finished_ms - record.created_ms) / 1000
         self._metrics.edits.labels(tier, policy, outcome).inc(exemplar=exemplar)
         self._metrics.edit_seconds.labels(tier, outcome).observe(seconds, exemplar)
         if end.status is Status.SUCCEEDED:
             self._absorbed(record)
+        self._spans.ended(record, end, outcome, ours=known in _OURS)
         log.info(
             "edit_ended", edit=record.id, team=record.team, status=end.status.value, outcome=outcome, offer=end.offer,
             seconds=seconds, cost_micro=end.cost_micro, attempts=len(record.attempts), trace=record.trace_id,
@@ -161,6 +194,7 @@ class Witness:
 
     def recovered(self, record: EditRecord) -> None:
         self._metrics.recoveries.inc()
+        self._spans.resumed(record)
         log.warning("edit_recovered", edit=record.id, epoch=record.epoch, attempts=len(record.attempts))
 
     # --- small words ----------------------------------------------------------------------------------------------

@@ -138,6 +138,7 @@ class EditRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One edit, whole. `version` is the record's schema: a release reads its own and the one before.
 
     `origin` is what attempt ids derive from. `owner` is the replica that works on it; every write carries `epoch`.
+    `trace_id` and `span_id` name the span that began it.
     """
 
     id: str
@@ -149,6 +150,7 @@ class EditRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
     plan: Plan
     revision: str
     trace_id: str | None = None
+    span_id: str | None = None
     version: int = 1
     status: Status = Status.QUEUED
     owner: str = ""

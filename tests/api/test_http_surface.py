@@ -336,6 +336,15 @@ async def test_an_excluded_offer_shows_in_the_metrics(stage: Stage) -> None:
     assert after.get(name, 0) == before + 1, names
 
 
+async def test_an_edits_trace_is_an_exemplar_of_its_metrics(stage: Stage) -> None:
+    trace_id = "0af7651916cd43dd8448eb211c80319c"
+    await stage.edit(headers={"traceparent": f"00-{trace_id}-b7ad6b7169203331-01"})
+    accept = {"accept": "application/openmetrics-text; version=1.0.0"}
+    lines = (await stage.get("/metrics", key=READ_KEY, headers=accept)).text.splitlines()
+    told = {line.partition("{")[0] for line in lines if f'trace_id="{trace_id}"' in line}
+    assert told >= {"kontext_edits_total", "kontext_edit_duration_seconds_bucket", "kontext_attempts_total"}
+
+
 @pytest.mark.parametrize(
     ("accept", "content_type"),
     [("", "text/plain"), ("application/openmetrics-text; version=1.0.0", "application/openmetrics-text")],

@@ -22,6 +22,7 @@ from gateway.engine.timing import Timing
 from gateway.engine.wire import Wire
 from gateway.engine.witness import Witness
 from gateway.observe import Metrics
+from gateway.observe.tracing import Tracer
 from gateway.pictures import Pictures
 from gateway.results import Kind, Results
 from gateway.settings import Settings
@@ -108,9 +109,10 @@ class Stage:
         runware: str = "",
         runflow: str = "",
         limits: str = "",
+        tracer: Tracer | None = None,
     ) -> "Replica":
         settings = configured(self.folder, runware=runware, runflow=runflow, limits=limits)
-        replica = Replica(self, name, timing or Timing(), settings)
+        replica = Replica(self, name, timing or Timing(), settings, tracer)
         self._replicas.append(replica)
         return replica
 
@@ -136,7 +138,9 @@ class Stage:
 class Replica:
     """One process of the gateway, wired as `gateway/app.py` does it."""
 
-    def __init__(self, stage: Stage, name: str, timing: Timing, settings: Settings) -> None:
+    def __init__(
+        self, stage: Stage, name: str, timing: Timing, settings: Settings, tracer: Tracer | None = None
+    ) -> None:
         self.stage, self.name, self.settings = stage, name, settings
         clock, egress = stage.clock, cast("Egress", stage.script)
         self.metronome = Metronome(clock)
@@ -145,7 +149,7 @@ class Replica:
         self.edits = Edits(stage.line, name, clock=clock.now_ms, dead_ms=round(timing.dead_after_s * 1000))
         wire = Wire(egress, stage.shelf, clock)
         delivery = Delivery(wire, stage.pictures, stage.shelf, clock, timing)
-        witness = Witness(self.metrics, current)
+        witness = Witness(self.metrics, current, tracer)
         runner = Runner(wire, self.edits, clock, witness, timing)
         self.health = Health(current, SharedHealth(stage.line, name), self.metrics, clock)
         route = Route(current, self.edits, runner, delivery, self.health, witness, clock, timing)
