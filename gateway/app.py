@@ -142,9 +142,19 @@ async def opened(
     Raises `StoreRefused`, `EngineRefused` and `StoreUnavailable` with words for whoever starts the process.
     """
     clock = clock or SystemClock()
-    timing = timing or Timing(beat_s=settings.state.beat_s, dead_after_s=settings.state.dead_after_s)
+    timing = timing or _timing(settings)
     async with AsyncExitStack() as stack:
         yield await _open(settings, clock, timing, stack)
+
+
+def _timing(settings: Settings) -> Timing:
+    """An attempt is compared a round after its end, when its provider's books have it."""
+    return Timing(
+        beat_s=settings.state.beat_s,
+        dead_after_s=settings.state.dead_after_s,
+        reconcile_s=settings.reconcile_s,
+        compare_after_s=settings.reconcile_s,
+    )
 
 
 async def _open(settings: Settings, clock: Clock, timing: Timing, stack: AsyncExitStack) -> Context:

@@ -1,9 +1,9 @@
 """The configuration file's shape, section by section, every default in sight. What it means is `configuration/`."""
 
 from datetime import date
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from msgspec import Struct, field
+from msgspec import Meta, Struct, field
 
 from adapters.contract import Tier
 from gateway.catalogue import ModelOverlay
@@ -52,9 +52,11 @@ class BudgetSection(Section, frozen=True, kw_only=True):
 
 
 class LedgerSection(Section, frozen=True, kw_only=True):
-    """`sqlite:PATH` or `postgresql://…`."""
+    """`url`: `sqlite:PATH` or `postgresql://…`. `reconcile_s`: seconds between two rounds in which what is booked is
+    held against what providers say."""
 
     url: str = "sqlite:.kontext/ledger.db"
+    reconcile_s: Annotated[float, Meta(gt=0)] = 60.0
 
 
 class ResultsSection(Section, frozen=True, kw_only=True):

@@ -72,6 +72,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     limits: LimitsSection
     retention_s: float
     ledger_url: str
+    reconcile_s: float
     metrics: MetricsSection = MetricsSection()
     budget: Budget
     providers: dict[str, Provider]

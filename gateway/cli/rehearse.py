@@ -59,7 +59,8 @@ def _write(path: Path, url: str, seconds: float) -> None:
 @click.option("--seed", type=int, default=1, show_default=True, help="Fixes the faults and whom they meet.")
 @click.option("--kill-every", type=float, default=5.0, show_default=True, help="Seconds between kills; 0: none.")
 @click.option("--replicas", type=click.IntRange(1, 16), default=3, show_default=True, help="Gateways side by side.")
-@click.option("--late-503", is_flag=True, help="Some submits are answered 503 and accepted later; no 503 is trusted.")
+@click.option("--late-503", is_flag=True, help="Some submits are answered 503 and accepted later.")
+@click.option("--trust-503/--no-trust-503", default=None, help="Left out: trusted, but not with --late-503.")
 @click.option("--absent-after", type=float, metavar="S", help="Runflow's absent_after_s; left out, as by default: off.")
 @click.option("--one-key", type=click.IntRange(1, 5000), metavar="N", help="Instead: N posts of one Idempotency-Key.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -69,6 +70,7 @@ def storm(
     kill_every: float,
     replicas: int,
     late_503: bool,
+    trust_503: bool | None,
     absent_after: float | None,
     one_key: int | None,
     as_json: bool,
@@ -95,6 +97,7 @@ def storm(
         replicas=replicas,
         kill_every_s=kill_every or None,
         late_503=late_503,
+        trust_503=trust_503,
         absent_after_s=absent_after,
     )
     seen = _in_folder(lambda folder: break_out(asked, folder, tell))

@@ -60,6 +60,7 @@ def _judged(verdict: Verdict) -> dict[str, str]:
     rows = {
         "lost": f"{len(verdict.lost)}",
         "paid twice": f"{len(verdict.paid_twice)} {sorted(set(verdict.paid_twice.values())) or ''}".strip(),
+        "booked as duplicates": f"{verdict.duplicates}",
         "ledger - bill": f"${usd(verdict.booked_micro)} - ${usd(verdict.billed_micro)} = "
         f"{verdict.ledger_minus_bill_micro} micro-dollars",
         "audit": f"{len(verdict.breaches)} breaches",

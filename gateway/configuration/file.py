@@ -104,6 +104,7 @@ def _resolve(file: File, base: Path, env: Mapping[str, str], development_key: st
         limits=file.limits,
         retention_s=_retention_s(file),
         ledger_url=_ledger_url(_address("ledger.url", file.ledger.url, env, base), base),
+        reconcile_s=file.ledger.reconcile_s,
         metrics=file.metrics,
         budget=budget("budget", file.budget),
         providers=providers,

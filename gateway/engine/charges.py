@@ -61,10 +61,10 @@ class Charges:
                 self._compared.add(one)
 
     async def _is_compared(self, one: Closed) -> bool:
-        """Whether there is nothing more to learn of it. An edit under way is looked at when it is over: only then it is
-        known whether a charge was a second one."""
+        """Whether there is nothing more to learn of it. An edit under way is looked at when it has ended: only then it
+        is known whether a charge was a second one, or may be."""
         each = await account_of(self._book, one.edit)
-        if each is None or not each.is_over:
+        if each is None or each.outcome is None:
             return False
         record = await self._edits.get(one.edit)
         ours = next((found for found in each.attempts if found.number == one.number), None)

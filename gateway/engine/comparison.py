@@ -7,7 +7,7 @@ from sqlalchemy import and_, or_, select
 
 from adapters.contract import Done, Failed, FailureKind, Fate, Next, Unclear
 from gateway.engine.inquiry import Truth
-from gateway.ledger.accounts import SUCCEEDED, Account, AttemptAccount, Standing, account
+from gateway.ledger.accounts import SUCCEEDED, UNRESOLVED, Account, AttemptAccount, Standing, account
 from gateway.ledger.book import Book
 from gateway.ledger.rows import Row, RowKind
 from gateway.ledger.tables import ledger, row_of
@@ -20,7 +20,7 @@ class Finding(StrEnum):
     OURS_ONLY = "ours_only"  # we booked a charge, and the provider shows none
     THEIRS_ONLY = "theirs_only"  # the provider charged for what we had given up
     AMOUNT_DIFFERS = "amount_differs"
-    DUPLICATE_CHARGE = "duplicate_charge"  # theirs only, and another attempt had delivered
+    DUPLICATE_CHARGE = "duplicate_charge"  # theirs only, and another attempt had delivered, or may have
     SETTLED = "settled"  # what was unresolved was charged
     RELEASED = "released"  # what was unresolved was not
 
@@ -44,7 +44,7 @@ def compare(one: AttemptAccount, each: Account, truth: Truth) -> Comparison | No
         return Comparison(Finding.MATCHED)
     if one.standing is Standing.SETTLED:
         return Comparison(Finding.AMOUNT_DIFFERS, difference)
-    elsewhere = each.outcome == SUCCEEDED and not one.is_done
+    elsewhere = each.outcome in (SUCCEEDED, UNRESOLVED) and not one.is_done
     return Comparison(Finding.DUPLICATE_CHARGE if elsewhere else Finding.THEIRS_ONLY, difference)
 
 

@@ -47,6 +47,7 @@ class Terms(Struct, frozen=True, kw_only=True):
     beat_s: float = 0.2
     dead_after_s: float = 1.0
     in_flight: int = 5000
+    reconcile_s: float = 60.0
 
 
 class FleetFailed(Exception):  # noqa: N818 - the name is the fact
@@ -65,7 +66,8 @@ def write_terms(folder: Path, terms: Terms, *, key: str = KEY) -> Path:
 
 def _lines(terms: Terms) -> list[str]:
     lines = ["[state]", 'dir = "state"', f"beat_s = {terms.beat_s}", f"dead_after_s = {terms.dead_after_s}", ""]
-    lines += ["[ledger]", 'url = "sqlite:state/ledger.db"', "", "[limits]", f"in_flight = {terms.in_flight}", ""]
+    lines += ["[ledger]", 'url = "sqlite:state/ledger.db"', f"reconcile_s = {terms.reconcile_s}", ""]
+    lines += ["[limits]", f"in_flight = {terms.in_flight}", ""]
     for account in terms.accounts:
         lines += _provider(account, terms.seconds)
     for name, offers in terms.policies.items():

@@ -18,8 +18,10 @@ from typing import Any
 
 import httpx
 from msgspec import Struct
+from msgspec.structs import replace
 from PIL import Image
 
+from gateway.ledger.accounts import accounts
 from gateway.ledger.book import Book
 from gateway.ledger.rows import Row, RowKind
 from gateway.rehearsal.caller import Answer, Caller
@@ -60,7 +62,11 @@ SUBMIT_FAULTS = (
 """Drawn for the share of bad submits. Refusals of the account or the content are left out: they end an edit rightly."""
 
 LATE_503 = Fault.ACCEPT_LATE
-"""503 now and accepted later: honest only where a 503 is not trusted."""
+"""503 now and accepted later. Where a 503 is not trusted it is an answer that proves nothing; where it is, the edit
+goes to another offer, and the late charge is found by the reconciler."""
+
+RECONCILE_S = 2.0
+FOUND_WITHIN_S = 60.0
 
 TASK_FAULTS = (
     Fault.POLL_TROUBLE,
@@ -84,15 +90,25 @@ POLICIES = {
 
 
 class Storm(Struct, frozen=True, kw_only=True):
-    """`late_503`: submits answered 503 and accepted all the same are drawn too, and no 503 is trusted.
-    `absent_after_s`: Runflow's setting of that name."""
+    """`late_503`: submits answered 503 and accepted all the same are drawn too. `trust_503`, `absent_after_s`: the
+    providers' settings of those names; `trust_503` left out is False with `late_503`."""
 
     edits: int
     seed: int
     replicas: int = 3
     kill_every_s: float | None = 5.0
     late_503: bool = False
+    trust_503: bool | None = None
     absent_after_s: float | None = None
+
+    @property
+    def trusts_503(self) -> bool:
+        return not self.late_503 if self.trust_503 is None else self.trust_503
+
+    @property
+    def is_found_late(self) -> bool:
+        """Charges come that no edit waits for."""
+        return self.late_503 and self.trusts_503
 
 
 class Weather(Struct, frozen=True, kw_only=True):
@@ -119,6 +135,8 @@ async def storm(asked: Storm, folder: Path, tell: Callable[[str], None]) -> Weat
         seconds = time.monotonic() - began_s
         await stand_ins.quiet()
         unfinished = await books_close(folder, len(answers))
+        if asked.is_found_late:
+            await _late_charges_are_booked(folder, stand_ins)
         submits, bad = await stand_ins.submits()
         await ships.aclose()
         told = {name: answer.status for name, answer in answers.items()}
@@ -151,13 +169,14 @@ async def _scene(folder: Path, asked: Storm) -> AsyncGenerator[tuple[StandIns, F
 
 def terms(url: str, asked: Storm) -> Terms:
     """Lost answers are resolved in seconds, and there is room for a crowd."""
-    settings = ("max_concurrency = 200", "timeout_s = 3", f"trust_503 = {str(not asked.late_503).lower()}")
+    settings = ("max_concurrency = 200", "timeout_s = 3", f"trust_503 = {str(asked.trusts_503).lower()}")
     runware = Account(name="runware", adapter="runware", base_url=f"{url}/runware/v1", settings=settings)
     patience = (*settings, "quarantine_s = 8")
     if asked.absent_after_s is not None:
         patience = (*patience, f"absent_after_s = {asked.absent_after_s}")
     runflow = Account(name="runflow", adapter="runflow", base_url=f"{url}/runflow", settings=patience)
-    return Terms(accounts=(runware, runflow), policies=POLICIES, seconds=SECONDS)
+    told = Terms(accounts=(runware, runflow), policies=POLICIES, seconds=SECONDS)
+    return replace(told, reconcile_s=RECONCILE_S) if asked.is_found_late else told
 
 
 def photo() -> str:
@@ -251,6 +270,16 @@ async def books_close(folder: Path, edits: int) -> int:
         ended = {row.edit for row in await books(folder) if row.kind is RowKind.FINISH}
         if len(ended) >= edits or time.monotonic() > end_s:
             return max(0, edits - len(ended))
+        await asyncio.sleep(1)
+
+
+async def _late_charges_are_booked(folder: Path, stand_ins: StandIns) -> None:
+    """Waits until the reconciler has found what the bill says, or for a minute."""
+    end_s = time.monotonic() + FOUND_WITHIN_S
+    while time.monotonic() < end_s:
+        booked_micro = sum(each.spent_micro for each in accounts(await books(folder)))
+        if booked_micro == sum(charge.amount_micro for charge in await stand_ins.charges()):
+            return
         await asyncio.sleep(1)
 
 

@@ -27,14 +27,15 @@ class Unresolved(Struct, frozen=True):
 
 
 class Verdict(Struct, frozen=True, kw_only=True):
-    """`lost`: wishes that came to no end. `paid_twice`: wishes with more than one charge, and who charged.
-    `strange`: charges for no attempt of ours. `left_held_micro`: what is held and belongs to no unresolved attempt.
-    `breaches`: what the audit of the books against the bill found."""
+    """`lost`: wishes that came to no end. `paid_twice`: wishes with more than one charge, and who charged; those that
+    the books mark as bought or alerted are `duplicates`. `strange`: charges for no attempt of ours. `left_held_micro`:
+    what is held and belongs to no unresolved attempt. `breaches`: what the audit of books against bill found."""
 
     wishes: int
     ends: dict[str, int]
     lost: tuple[str, ...]
     paid_twice: dict[str, tuple[str, ...]]
+    duplicates: int
     strange: tuple[str, ...]
     billed_micro: int
     booked_micro: int
@@ -57,10 +58,11 @@ def judge(told: Mapping[str, str | None], charges: Iterable[Charge], rows: Itera
     """`told`: the last status that the caller of each wish was told; None where it never learnt any."""
     lines, every = tuple(charges), tuple(rows)
     books = accounts(_once(every))
-    wish_of = _wishes(books)
+    wish_of, marked = _wishes(books), _marked(books)
     paid: dict[str, list[str]] = defaultdict(list)
     for line in lines:
-        if wish := wish_of.get(same_id(line.key)):
+        wish = wish_of.get(same_id(line.key))
+        if wish and same_id(line.key) not in marked:
             paid[wish].append(line.provider)
     unresolved, left_micro = _held(books)
     return Verdict(
@@ -68,6 +70,7 @@ def judge(told: Mapping[str, str | None], charges: Iterable[Charge], rows: Itera
         ends=dict(Counter(status or "nothing" for status in told.values())),
         lost=tuple(wish for wish, status in told.items() if status not in ENDS),
         paid_twice={wish: tuple(whom) for wish, whom in paid.items() if len(whom) > 1},
+        duplicates=sum(same_id(line.key) in marked for line in lines),
         strange=tuple(line.key for line in lines if same_id(line.key) not in wish_of),
         billed_micro=sum(line.amount_micro for line in lines),
         booked_micro=sum(each.spent_micro for each in books),
@@ -89,6 +92,11 @@ def _wishes(books: Iterable[Account]) -> dict[str, str]:
         for attempt in each.attempts
         if attempt.id
     }
+
+
+def _marked(books: Iterable[Account]) -> frozenset[str]:
+    """Attempts of which the books themselves say that they are a second charge."""
+    return frozenset(same_id(attempt.id) for each in books for attempt in each.attempts if attempt.id and attempt.mark)
 
 
 def _held(books: Iterable[Account]) -> tuple[dict[str, Unresolved], int]:

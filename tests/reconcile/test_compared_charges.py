@@ -102,6 +102,24 @@ async def test_a_late_acceptance_beside_a_delivery_is_a_duplicate_charge(stage, 
     assert (await office.audited(*charges, providers=BOTH)).violations == ()
 
 
+async def test_a_late_acceptance_beside_one_that_nobody_knows_is_a_duplicate_too(stage, office, replica, clerk):
+    """The other one may show any day, and then it would be too late to say so."""
+    stage.script.at(RUNWARE, status(503))
+    stage.script.at(RUNFLOW, stage.runflow.lost)
+    stage.script.always(RUNFLOW, stage.runflow.nothing_listed)
+    record = await replica.run(RUNWARE_PRO, RUNFLOW_PRO)
+    assert record.status is Status.UNRESOLVED
+    stage.script.at(RUNWARE, stage.runware.finished())
+    await clerk.round()
+    (row,) = await office.rows(RowKind.CORRECT)
+    assert (row.settled_micro, row.mark, row.attempt) == (40_000, Mark.DUPLICATE_CHARGE, 1)
+    assert await office.balance() == Balance(spent_micro=40_000, held_micro=40_000)
+    stage.script.at(RUNFLOW, stage.runflow.listed, stage.runflow.succeeded())
+    await clerk.round(600)
+    charges = [Charge(provider=one.provider, key=one.id, amount_micro=40_000) for one in record.attempts]
+    assert (await office.audited(*charges, providers=BOTH)).violations == ()
+
+
 async def test_a_charge_for_an_edit_that_failed_is_theirs_only(stage, office, replica, clerk):
     stage.script.at(RUNWARE, status(503), status(503))
     record = await replica.run(RUNWARE_PRO)
