@@ -77,7 +77,11 @@ FAULT_POINTS: dict[str, FaultPoint] = {
             f"{_CONNECTION}::test_a_store_without_room_or_right_to_write_takes_nothing_and_says_so",
         ),
     ),
-    "F21": FaultPoint("a budget lowered while jobs run", "running jobs settle; new ones are refused", NotYet(4)),
+    "F21": FaultPoint(
+        "a budget lowered while jobs run",
+        "running jobs settle; new ones are refused",
+        ("faults/test_lowered_budget.py",),
+    ),
     "F22": FaultPoint(
         "the clock jumps by an hour",
         "no early release, no expired keys",

@@ -45,7 +45,8 @@ class Lost:
                 await self.corrections.release(record, _end(record), operation="r", note="nothing on the bill")
             for attempt in unresolved(record):
                 cost = attempt.price_micro if state is AttemptState.SETTLED else None
-                ended = replace(attempt, state=state, cost_micro=cost, cost_source=cost and "operator")
+                source = None if cost is None else "operator"
+                ended = replace(attempt, state=state, cost_micro=cost, cost_source=source)
                 named = f"{attempt.number}/{state}"
                 record = await self.corrections.resolve(record, ended, _end(record), operation=named, note="seen")
 
