@@ -171,7 +171,7 @@ async def _open(settings: Settings, clock: Clock, timing: Timing, stack: AsyncEx
     results = Results.open(settings.results_url)
     egress = Egress.open(allow_hosts=settings.allow_hosts)
     stack.push_async_callback(egress.aclose)
-    _mount(settings, egress)
+    _mount(egress)
     pool = Pool()
     pictures = Pictures(pool)
     stack.push_async_callback(pictures.aclose)
@@ -229,10 +229,9 @@ async def _open(settings: Settings, clock: Clock, timing: Timing, stack: AsyncEx
     )
 
 
-def _mount(settings: Settings, egress: Egress) -> None:
-    """The preview lives in this process and is reached like any provider."""
-    if any(provider.base_url == PREVIEW for provider in settings.providers.values()):
-        egress.mount(PREVIEW, cast("AsgiApp", create_local_app()), prefix="/v1")
+def _mount(egress: Egress) -> None:
+    """The preview lives in this process and is reached like any provider: where none names it, by nobody."""
+    egress.mount(PREVIEW, cast("AsgiApp", create_local_app()), prefix="/v1")
 
 
 def secrets_of(settings: Settings, clock: Clock) -> tuple[Secret, ...]:

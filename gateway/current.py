@@ -15,6 +15,8 @@ class Current:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._retired: dict[str, Sold] = {}
+        self.refusal: str | None = None
+        """Why the newest file is not the one in force; None where it is."""
 
     def __repr__(self) -> str:
         return f"Current({self._settings.revision})"
@@ -26,7 +28,7 @@ class Current:
     def replace(self, settings: Settings) -> None:
         """From the next use on. Offers that are gone are remembered for what is under way there."""
         self._retired |= {name: self._sold(name) for name in self._settings.offers}
-        self._settings = settings
+        self._settings, self.refusal = settings, None
 
     def sells(self, offer: str) -> bool:
         return offer in self._settings.offers

@@ -17,7 +17,8 @@ from gateway.engine.timing import Timing
 from gateway.exposition import Exposition
 from gateway.ledger.connection import LedgerRefused, LedgerUnavailable
 from gateway.observe import Metrics
-from gateway.settings import Settings
+from gateway.reload import Reloader
+from gateway.settings import Settings, Source
 from gateway.state.connection import StoreRefused, StoreUnavailable
 from gateway.state.embedded import EngineRefused
 
@@ -31,12 +32,13 @@ class ServerRefused(Exception):  # noqa: N818 - the name is the fact
     """The gateway cannot start here; the message says why and what to set instead."""
 
 
-def run(settings: Settings, host: str, port: int, announce: Callable[[Settings, str], None]) -> None:
-    """Serves until SIGINT or SIGTERM. `announce` is told the address once requests are taken."""
+def run(settings: Settings, host: str, port: int, announce: Callable[[Settings, str], None], source: Source) -> None:
+    """Serves until SIGINT or SIGTERM. `announce` is told the address once requests are taken; `source` is read again
+    when it changes, and on SIGHUP."""
     if settings.development_key is not None and host not in ("127.0.0.1", "::1", "localhost"):
         raise ServerRefused(f"without a configuration only loopback is served, not {host}; write a kontext.toml")
     with closing(_bound(host, port)) as sock, asyncio.Runner(loop_factory=_loop()) as runner:
-        runner.run(_serve(settings, sock, announce))
+        runner.run(_serve(settings, sock, announce, source))
 
 
 def _loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -81,14 +83,18 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def _serve(settings: Settings, sock: socket.socket, announce: Callable[[Settings, str], None]) -> None:
+async def _serve(
+    settings: Settings, sock: socket.socket, announce: Callable[[Settings, str], None], source: Source
+) -> None:
     host, port = sock.getsockname()[:2]
     try:
         async with opened(settings) as context:
             server = _Server(_config(_watched(context)), lambda: announce(settings, f"http://{host}:{port}"))
             for number in (signal.SIGINT, signal.SIGTERM):
                 asyncio.get_running_loop().add_signal_handler(number, server.handle_exit, number, None)
-            async with _exposed(settings, context.metrics):
+            reloader = Reloader(context.current, source, context.metrics, context.clock)
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.ask)
+            async with _exposed(settings, context.metrics), reloader.running():
                 await server.serve(sockets=[sock])
     except (StoreRefused, StoreUnavailable, EngineRefused, BooksRefused, LedgerRefused, LedgerUnavailable) as refused:
         raise ServerRefused(str(refused)) from None

@@ -1,5 +1,6 @@
 """The settings, resolved: what every room is given of the configuration. How a file becomes one is `configuration/`."""
 
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
@@ -88,3 +89,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     def secret_file(self) -> Path:
         """Where the secret is kept that an embedded state makes by itself."""
         return self.state_dir / "secret"
+
+
+class Source(Struct, frozen=True):
+    """Where settings come from: `path` is None without a file. `read` raises `SettingsError`."""
+
+    path: Path | None
+    read: Callable[[], Settings]

@@ -6,6 +6,7 @@ Every route that edits comes through here, whatever the shape of its requests an
 from msgspec import Struct, structs
 
 from gateway.api.admission import Identity
+from gateway.api.auth import team_of
 from gateway.api.context import Context
 from gateway.api.idempotency import EDITS, fingerprint, idempotency_key
 from gateway.api.problems import ProblemError
@@ -48,7 +49,7 @@ async def begin(request: AnyRequest, context: Context, key: Key, form: Form, *, 
 
 
 def _identity(request: AnyRequest, context: Context, key: Key, form: Form, route: str) -> Identity:
-    required = context.settings.teams[key.team].requires_key
+    required = team_of(context.settings, key).requires_key
     sent = idempotency_key(request.headers.get("idempotency-key"), required=required)
     count = request.headers.get("x-stainless-retry-count", "")
     repeat = int(count) if count.isdecimal() and len(count) < 4 else None

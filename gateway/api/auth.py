@@ -9,7 +9,23 @@ from gateway.clock import Clock, day_of
 from gateway.current import Current
 from gateway.secret import key_hash
 from gateway.sections import Scope
-from gateway.settings import Key
+from gateway.settings import Key, Settings, Team
+
+
+def unauthorized() -> ProblemError:
+    return ProblemError(
+        "unauthorized",
+        "no valid API key came with the request",
+        expected="Authorization: Bearer kx_… (`kontext key new TEAM` makes a key)",
+        headers={"www-authenticate": 'Bearer realm="kontext"'},
+    )
+
+
+def team_of(settings: Settings, key: Key) -> Team:
+    """Raises the problem of an unknown key where the team went away with a reload in the middle of the request."""
+    if team := settings.teams.get(key.team):
+        return team
+    raise unauthorized()
 
 
 class Gate:
@@ -24,12 +40,7 @@ class Gate:
         # The table is keyed by the hash of 256 random bits: its look-up tells an attacker nothing to go on.
         key = self._current.settings.keys.get(key_hash(text.strip())) if scheme.lower() == "bearer" else None
         if key is None or (key.expires and day_of(self._clock.now_ms()) > key.expires):
-            raise ProblemError(
-                "unauthorized",
-                "no valid API key came with the request",
-                expected="Authorization: Bearer kx_… (`kontext key new TEAM` makes a key)",
-                headers={"www-authenticate": 'Bearer realm="kontext"'},
-            )
+            raise unauthorized()
         if not set(scopes) & set(key.scopes):
             scope = " or ".join(scopes)
             expected = f"a key with the scope {scope}"

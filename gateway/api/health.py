@@ -17,14 +17,16 @@ async def healthz() -> dict[str, str]:
 
 @get("/readyz", media_type=MediaType.JSON, tags=["health"])
 async def readyz(context: Given) -> dict[str, str]:
-    """It can take edits: its store answers, and pictures can be kept."""
+    """It can take edits: its store answers, and pictures can be kept. `configuration` is `refused` where the newest
+    file was not taken: the log says why, and `revision` is the one in force."""
     try:
         await context.edits.beat()
     except StoreUnavailable:
         detail = "the state store does not answer; money fails closed, so nothing is accepted"
         raise ProblemError("store_unavailable", detail, retry_after_s=3) from None
     await context.results.check()
-    return {"status": "ready", "revision": context.settings.revision}
+    configuration = "refused" if context.current.refusal else "applied"
+    return {"status": "ready", "revision": context.settings.revision, "configuration": configuration}
 
 
 @get("/metrics", media_type="text/plain", include_in_schema=True, tags=["health"])

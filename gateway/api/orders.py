@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from adapters.contract import Edit, Picture, Tier
 from gateway.api.admission import Identity
+from gateway.api.auth import team_of
 from gateway.api.idempotency import origin
 from gateway.api.problems import ProblemError
 from gateway.api.purse import Purse
@@ -43,7 +44,7 @@ class Desk(Struct, frozen=True):
             team=key.team,
             key_id=key.id,
             edit=edit_of(request, pictures),
-            wish=wish_of(request, policy, self.current.settings.teams[key.team].tier),
+            wish=wish_of(request, policy, team_of(self.current.settings, key).tier),
             policy=policy,
             origin=identity.key and origin(self.secret, key.team, identity.route, identity.key, identity.fingerprint),
             most_open=key.concurrency,
@@ -53,7 +54,7 @@ class Desk(Struct, frozen=True):
         )
 
     def _policy(self, request: EditRequest, key: Key) -> Policy:
-        name = request.policy or self.current.settings.teams[key.team].policy
+        name = request.policy or team_of(self.current.settings, key).policy
         if name not in self.current.settings.policies:
             names = ", ".join(sorted(self.current.settings.policies))
             invalid("policy", f"there is no policy {name!r}", f"one of {names}, or leave it out")

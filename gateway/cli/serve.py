@@ -4,7 +4,7 @@ import sys
 
 import rich_click as click
 
-from gateway.cli.config import ConfigurationRefused, config_option, load_settings
+from gateway.cli.config import ConfigurationRefused, config_option, read_settings, source_of
 from gateway.settings import Settings
 
 
@@ -17,10 +17,12 @@ def serve(config: str | None, host: str | None, port: int | None) -> None:
     from gateway.observe import configure_logging
     from gateway.server import ServerRefused, run
 
-    settings = load_settings(config)
+    source = source_of(config)
+    settings = read_settings(source)
     configure_logging(as_json=not sys.stderr.isatty(), never=secrets_of(settings))
     try:
-        run(settings, host or settings.server.host, settings.server.port if port is None else port, announce)
+        port = settings.server.port if port is None else port
+        run(settings, host or settings.server.host, port, announce, source)
     except ServerRefused as refused:
         raise ConfigurationRefused(str(refused)) from None
 

@@ -74,9 +74,8 @@ class Engine:
     def plan(self, order: Order) -> Plan:
         """What an order accepted now would do. The same code answers quotes."""
         facts = self._facts(order)
-        return plan(
-            order.edit, wishes(self._current.settings, order, facts), order.policy, self._current.settings.offers, facts
-        )
+        settings = self._current.settings
+        return plan(order.edit, wishes(settings, order, facts), order.policy, settings.offers, facts)
 
     def _facts(self, order: Order) -> Facts:
         """What is known of this moment."""

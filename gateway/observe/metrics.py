@@ -27,14 +27,19 @@ class Metrics:
         self._money()
         self._requests()
         self._machine()
-        build = Info("kontext_build", "The running version and configuration.", registry=self.registry)
-        build.info({"version": version, "revision": revision})
+        self._version = version
+        self._configuration()
+        self.configured(revision)
         ProcessCollector(registry=self.registry)
 
     def render(self, accept: str) -> tuple[bytes, str]:
         """The exposition and its content type, OpenMetrics where the scraper asks for it."""
         encode, content_type = choose_encoder(accept)
         return encode(self.registry), content_type
+
+    def configured(self, revision: str) -> None:
+        """The revision in force. Replicas that show two of them have read two files."""
+        self._build.info({"version": self._version, "revision": revision})
 
     # --- declaring ------------------------------------------------------------------------------------------------
 
@@ -51,6 +56,15 @@ class Metrics:
         money = Money(name, documentation, labels)
         self.registry.register(money)
         return money
+
+    def _configuration(self) -> None:
+        self._build = Info("kontext_build", "The running version and configuration.", registry=self.registry)
+        self.reloads = self._counter(
+            "kontext_config_reloads", "Times a changed configuration was read, by what became of it.", "result"
+        )
+        self.reloaded_at = self._gauge(
+            "kontext_config_last_reload_success_timestamp_seconds", "When the configuration in force was taken."
+        )
 
     def _edits(self) -> None:
         self.edits = self._counter("kontext_edits", "Edits that ended, by outcome.", "tier", "policy", "outcome")

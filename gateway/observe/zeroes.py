@@ -10,6 +10,7 @@ from gateway.observe.known import Known
 from gateway.observe.metrics import Metrics
 from policies.policy import Policy
 
+RELOAD_RESULTS = ("applied", "unchanged", "refused")
 STORE_DUTIES = ("request", "edit", "beat", "health", "reconcile", "reading")
 PICTURE_STATES = ("busy", "waiting")
 BUDGET_SCOPES = ("gateway", "team", "key")
@@ -48,6 +49,8 @@ def _offer(metrics: Metrics, name: str, offer: Offer) -> None:
 
 
 def _each(metrics: Metrics) -> None:
+    for result in RELOAD_RESULTS:
+        metrics.reloads.labels(result)
     for duty in STORE_DUTIES:
         metrics.store_errors.labels(duty)
     for state in PICTURE_STATES:

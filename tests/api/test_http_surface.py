@@ -252,6 +252,7 @@ OPERATIONS = {
     ("post", "/v1/quotes"),
     ("get", "/v1/models"),
     ("get", "/v1/usage"),
+    ("get", "/v1/edits"),
     ("get", "/admin/unresolved"),
     ("get", "/admin/corrections"),
     ("post", "/admin/edits/{edit_id}/attempts/{number}/verdict"),

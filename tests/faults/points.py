@@ -87,7 +87,11 @@ FAULT_POINTS: dict[str, FaultPoint] = {
         "no early release, no expired keys",
         ("faults/test_clock_jumps.py",),
     ),
-    "F23": FaultPoint("reload, rolling restart", "no lost job", NotYet(4)),
+    "F23": FaultPoint(
+        "reload, rolling restart",
+        "no lost job",
+        ("engine_path/test_reloaded.py", "end_to_end/test_reload.py", f"{SLEEPS}"),
+    ),
     "F24": FaultPoint("SIGTERM with many edits in flight", "handed over; none lost", NotYet(7)),
     "F25": FaultPoint(
         "another task's data",

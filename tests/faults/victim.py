@@ -25,7 +25,7 @@ from gateway.engine.order import Order
 from gateway.engine.wire import Wire
 from gateway.observe import configure_logging
 from gateway.server import run
-from gateway.settings import Settings
+from gateway.settings import Settings, Source
 from gateway.state.claims import Claims
 from gateway.state.edits import Edits
 from gateway.state.records import EditRecord
@@ -137,7 +137,7 @@ def main(config: Path, points: dict[str, str]) -> None:
         stops.let_go_when_told(asyncio.get_running_loop())
 
     configure_logging(as_json=True)
-    run(settings, "127.0.0.1", 0, announce)
+    run(settings, "127.0.0.1", 0, announce, Source(None, lambda: settings))
 
 
 if __name__ == "__main__":
