@@ -57,7 +57,9 @@ FAULT_POINTS: dict[str, FaultPoint] = {
         (_DEATH, "end_to_end/test_delivered_pictures.py"),
     ),
     "F17": FaultPoint(
-        "the store restarts", "nothing lost, nothing doubled", (f"{STORE}::test_a_killed_store_loses_no_edit",)
+        "the store restarts",
+        "nothing lost, nothing doubled",
+        (f"{STORE}::test_a_killed_store_loses_no_edit", "faults/test_store_by_url.py"),
     ),
     "F18": FaultPoint(
         "the store fails over and loses its last writes",
@@ -67,7 +69,7 @@ FAULT_POINTS: dict[str, FaultPoint] = {
     "F19": FaultPoint(
         "a reply of the store is lost after execution",
         "the repetition does nothing",
-        (f"{_CONNECTION}::test_replies_lost_all_the_time_leave_no_drift",),
+        (f"{_CONNECTION}::test_replies_lost_all_the_time_leave_no_drift", "faults/test_lost_acceptance.py"),
     ),
     "F20": FaultPoint(
         "the store is slow, full or read-only",

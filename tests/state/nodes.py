@@ -47,9 +47,19 @@ class Fleet:
 
     async def start(self, *options: str) -> Node:
         """A node that answers. A Cluster's bus takes the port ten thousand above."""
-        port = _free_port()
+        return await self._start(_free_port(), options)
+
+    async def durable(self) -> Node:
+        """One node that keeps what it is told."""
+        return await self.start(*_DURABLE)
+
+    async def again(self, node: Node) -> Node:
+        """A durable node that was killed, on the same port and over the same files."""
+        return await self._start(node.port, _DURABLE)
+
+    async def _start(self, port: int, options: tuple[str, ...]) -> Node:
         folder = self._folder / str(port)
-        folder.mkdir()
+        folder.mkdir(exist_ok=True)
         command = [find(None), *options, "--port", str(port), "--bind", "127.0.0.1", "--dir", folder]
         node = Node(port, subprocess.Popen(command, stdout=subprocess.DEVNULL))  # noqa: ASYNC220 - it outlives the call
         self.nodes.append(node)
