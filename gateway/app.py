@@ -166,6 +166,7 @@ async def _open(settings: Settings, clock: Clock, timing: Timing, stack: AsyncEx
     await refuse_a_lost_store(store, book, settings, clock)
     metrics = Metrics(version("kontext-gateway"), settings.revision)
     close_labels(metrics, settings.offers, settings.policies)
+    metrics.reloaded_at.set(clock.now_ms() / 1000)
     outbox = Outbox(store, book, clock, failed=metrics.ledger_errors.inc)
     await stack.enter_async_context(drained(outbox))
     results = Results.open(settings.results_url)

@@ -1,6 +1,6 @@
 """*Machine room*: what limits a replica, and whether store and ledger keep up?"""
 
-from grafana.description import RATE, Board, Kind, Panel, Query, Row, Unit, Variable
+from grafana.description import RANGE, RATE, Board, Kind, Panel, Query, Row, Unit, Variable
 
 HERE = 'instance=~"$instance"'
 
@@ -71,6 +71,7 @@ LOAD = Row(
             says="Connections are among them.",
             kind=Kind.LINES,
             queries=(Query(f"process_open_fds{{{HERE}}}", "{{instance}}"),),
+            width=12,
         ),
         Panel(
             title="Edits taken over",
@@ -82,12 +83,38 @@ LOAD = Row(
                 ),
             ),
             unit=Unit.PER_MINUTE,
+            width=12,
         ),
+    ),
+)
+
+CONFIGURATION = Row(
+    "Configuration",
+    (
         Panel(
             title="Configurations in use",
             says="Replicas by the revision that they run. More than one for long: see the runbook.",
             kind=Kind.LINES,
             queries=(Query("count by (revision) (kontext_build_info)", "{{revision}}"),),
+            runbook="KontextRevisionsDiffer",
+        ),
+        Panel(
+            title="Files read",
+            says="Changed configurations, by what became of them: a refused one leaves the former in force.",
+            kind=Kind.BARS,
+            queries=(
+                Query(f"sum by (result) (increase(kontext_config_reloads_total{{{HERE}}}[{RANGE}]))", "{{result}}"),
+            ),
+            runbook="KontextReloadRefused",
+        ),
+        Panel(
+            title="Age of the configuration",
+            says="Since a replica took the file that it runs.",
+            kind=Kind.LINES,
+            queries=(
+                Query(f"time() - kontext_config_last_reload_success_timestamp_seconds{{{HERE}}}", "{{instance}}"),
+            ),
+            unit=Unit.SECONDS,
             runbook="KontextRevisionsDiffer",
         ),
     ),
@@ -152,6 +179,6 @@ BOARD = Board(
     uid="kontext-machine-room",
     title="Kontext: machine room",
     says="What limits a replica, and whether store and ledger keep up?",
-    rows=(PROCESS, LOAD, BOOKS),
+    rows=(PROCESS, LOAD, BOOKS, CONFIGURATION),
     variables=(Variable("instance", "kontext_edits_in_flight", "instance"),),
 )

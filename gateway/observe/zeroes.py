@@ -13,6 +13,7 @@ from policies.policy import Policy
 RELOAD_RESULTS = ("applied", "unchanged", "refused")
 STORE_DUTIES = ("request", "edit", "beat", "health", "reconcile", "reading")
 PICTURE_STATES = ("busy", "waiting")
+RELOADS = ("applied", "unchanged", "refused")
 BUDGET_SCOPES = ("gateway", "team", "key")
 BUDGET_WINDOWS = ("day", "month", "total")
 CHARGED_FAILURES = (
@@ -55,6 +56,8 @@ def _each(metrics: Metrics) -> None:
         metrics.store_errors.labels(duty)
     for state in PICTURE_STATES:
         metrics.picture_jobs.labels(state)
+    for result in RELOADS:
+        metrics.reloads.labels(result)
     for scope, window in _pairs(BUDGET_SCOPES, BUDGET_WINDOWS):
         metrics.denials.labels(scope, window)
 
