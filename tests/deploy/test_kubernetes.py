@@ -1,18 +1,22 @@
 """The manifests as a cluster would get them: valid for its API, and hardened as the docs say."""
 
+import json
 import os
+import runpy
 import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import kubernetes_validate  # pyright: ignore[reportMissingTypeStubs] - it ships none
 import pytest
 import yaml
 
 KUBERNETES = Path(__file__).parents[2] / "deploy" / "kubernetes"
 OVERLAYS = sorted(path.parent.name for path in KUBERNETES.glob("overlays/*/kustomization.yaml"))
-FOREIGN = {"ServiceMonitor", "PrometheusRule"}  # of the Prometheus operator; checked by a schema of their own
+SCHEMAS = Path(__file__).parent / "schemas"
+FOREIGN = {path.stem for path in SCHEMAS.glob("*.json")}  # of the Prometheus operator
 DRAIN_S, PRE_STOP_S = 20, 5
 
 pytestmark = pytest.mark.kubectl
@@ -42,7 +46,10 @@ def container(rendered: list[dict[str, Any]]) -> dict[str, Any]:
 
 def test_every_document_is_what_its_api_takes(rendered) -> None:
     for document in rendered:
-        if document["kind"] not in FOREIGN:
+        if document["kind"] in FOREIGN:
+            schema = json.loads((SCHEMAS / f"{document['kind']}.json").read_text("utf-8"))
+            jsonschema.validate(document, schema)
+        else:
             kubernetes_validate.validate(document, "1.32", strict=True)
 
 
@@ -100,3 +107,8 @@ def test_many_pods_are_spread_and_not_drained_at_once(rendered) -> None:
         "topology.kubernetes.io/zone",
     }
     assert one(rendered, "PodDisruptionBudget")["spec"]["maxUnavailable"] == 1
+
+
+def test_the_operators_rules_are_those_that_were_tested() -> None:
+    made = runpy.run_path(str(KUBERNETES / "prometheus_rule.py"))
+    assert made["RESOURCE"].read_text("utf-8") == made["resource"](), "run: python deploy/kubernetes/prometheus_rule.py"
