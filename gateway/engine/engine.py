@@ -23,7 +23,7 @@ from gateway.identity import edit_id
 from gateway.observe import Metrics, log
 from gateway.results import ResultsUnavailable
 from gateway.state.connection import StoreUnavailable
-from gateway.state.edits import Edits, Fenced, InDoubt
+from gateway.state.edits import Edits, Fenced, IllegalMove, InDoubt
 from gateway.state.records import EditRecord, Status
 from gateway.state.terms import Terms
 from policies.facts import Facts
@@ -92,7 +92,7 @@ class Engine:
         """The edit, durable and begun. Raises `NoOffer`, `Overloaded`, `OverBudget`, `RefusedBefore`, `TooMany`,
         `LostClaim` or `StoreUnavailable`: then nothing is spent; with `InDoubt`, nothing will be: the acceptance is
         taken back as soon as the store answers."""
-        if len(self._followed) >= self._current.settings.limits.in_flight:
+        if len(self._followed) + len(self._in_doubt) >= self._current.settings.limits.in_flight:
             raise Overloaded
         record = self._record(order)
         self._entering.add(record.id)
@@ -217,6 +217,8 @@ class Engine:
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._handover.aclose()
         try:
+            for record in self._in_doubt.values():
+                await self._undone(record)
             await self._edits.retire()
         except StoreUnavailable:
             log.warning(
@@ -245,15 +247,18 @@ class Engine:
         """Undoes acceptances of which their callers were told that nobody confirmed them. Where another request joined
         one meanwhile, it has a caller who knows of it, and begins."""
         for edit, record in tuple(self._in_doubt.items()):
-            try:
-                undone = await self._edits.undo(record)
-                kept = None if undone else await self._edits.get(edit)
-            except Fenced:
-                log.warning("edit_fenced", edit=edit)
-                kept = None
+            kept = None if await self._undone(record) else await self._edits.get(edit)
             del self._in_doubt[edit]
             if kept is not None:
                 self._start(edit, self._route.begin(kept))
+
+    async def _undone(self, record: EditRecord) -> bool:
+        """Whether the acceptance is taken back, or is somebody else's by now."""
+        try:
+            return await self._edits.undo(record)
+        except (Fenced, IllegalMove) as error:
+            log.warning("acceptance_not_undone", edit=record.id, error=str(error))
+            return True
 
     async def _claim(self) -> None:
         """Takes over what dead replicas left."""

@@ -5,6 +5,7 @@ from typing import cast
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from gateway.engine.engine import Overloaded
 from gateway.ledger.entries import entry
 from gateway.state import keys
 from gateway.state.budgets import Balance, Budgets
@@ -60,6 +61,20 @@ async def test_while_the_store_is_away_it_stays_in_doubt(stage: Stage):
     assert await stage.reader.get(edit) is not None
     await replica.metronome.tick()
     assert await stage.reader.get(edit) is None
+
+
+async def test_it_is_taken_back_before_its_replica_leaves(stage: Stage):
+    replica = stage.replica()
+    edit = await in_doubt(stage, replica)
+    await replica.engine.aclose()
+    assert await stage.reader.get(edit) is None
+
+
+async def test_what_is_in_doubt_counts_against_the_limit(stage: Stage):
+    replica = stage.replica(limits="in_flight = 1")
+    await in_doubt(stage, replica)
+    with pytest.raises(Overloaded):
+        await replica.accept(RUNWARE_PRO)
 
 
 @pytest.mark.parametrize("offer", [RUNWARE_PRO, RUNFLOW_PRO])
