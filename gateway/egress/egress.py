@@ -6,6 +6,7 @@ a connection pool with a provider.
 """
 
 import asyncio
+import re
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping, MutableMapping
 from contextlib import AsyncExitStack
 from io import BytesIO
@@ -28,6 +29,7 @@ Message = MutableMapping[str, Any]  # ASGI's own types: the messages are open di
 AsgiApp = Callable[[Message, Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]], Awaitable[None]]
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_NAMES_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _PLAIN = frozenset({"", "identity"})
 # One sentence for every way a host can fail, so that a caller who names hosts learns nothing about their ports.
 _NO_ANSWER = "the host gave no usable answer"
@@ -201,10 +203,20 @@ def _next_url(here: str, reply: HttpReply) -> str:
     location = reply.headers.get("location")
     if location is None:
         raise AnswerRefused(Reason.REDIRECTS, "the URL redirects without saying where")
-    there = urljoin(here, location)
-    if here.startswith("https://") and not there.startswith("https://"):
+    there = _absolute(here, location)
+    if here.startswith("https://") and not there.lower().startswith("https://"):
         raise AnswerRefused(Reason.DOWNGRADE, "the URL redirects from https to something else")
     return there
+
+
+def _absolute(here: str, location: str) -> str:
+    """Only a place on the same host is joined: what names a host is left to our own parser, for `urljoin` reads
+    `http:///inside/` as a path."""
+    if _NAMES_SCHEME.match(location):
+        return location
+    if location.startswith("//"):
+        return f"{here.partition(':')[0]}:{location}"
+    return urljoin(here, location)
 
 
 def _judged(error: Exception, *, connected: bool) -> EgressError:

@@ -597,6 +597,9 @@ HOPS = {
     "file:///etc/passwd": Reason.SCHEME,
     "embedded:preview/v1": Reason.URL,
     "http://box\\@127.0.0.1/": Reason.URL,
+    "http:///127.0.0.1/": Reason.HOST,  # `urljoin` reads a path on our own host here, browsers another host
+    "http:127.0.0.1/": Reason.URL,
+    "http://[127.0.0.1]/": Reason.HOST,
 }
 
 
