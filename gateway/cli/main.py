@@ -13,6 +13,7 @@ from gateway.cli.quote import quote
 from gateway.cli.rehearse import rehearse
 from gateway.cli.restore import restore
 from gateway.cli.serve import serve
+from gateway.cli.top import top
 from gateway.cli.usage import usage
 
 click.rich_click.TEXT_MARKUP = "markdown"
@@ -28,5 +29,5 @@ def main() -> None:
     """
 
 
-for command in (serve, edit, quote, check, key, usage, audit_command, restore, rehearse, demo, local):
+for command in (serve, edit, quote, check, key, usage, top, audit_command, restore, rehearse, demo, local):
     main.add_command(command)
