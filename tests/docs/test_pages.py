@@ -1,0 +1,80 @@
+"""The pages: they build, their links lead somewhere, and what they show is what happens.
+
+`<!-- configuration -->` before a block: the gateway takes it as a whole file. `<!-- runs -->`: bash runs it in a folder
+with a `photo.jpg`, beside a gateway of its own.
+"""
+
+import asyncio
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncGenerator
+from datetime import date
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from gateway.configuration import load
+from gateway.configuration.reference import reference
+from tests.end_to_end.processes import Server, environment
+from tests.end_to_end.stage import state_folder
+
+DOCS = Path(__file__).parents[2] / "docs"
+PHOTO = DOCS.parent / "tests" / "pictures" / "photos" / "rocket.jpg"
+KEY = "kx_docs"
+_BLOCK = re.compile(r"<!-- (configuration|runs) -->\n```\w+\n(.*?)```", re.DOTALL)
+
+
+def blocks(kind: str) -> list[object]:
+    return [
+        pytest.param(text, id=f"{page.stem}-{number}")
+        for page in sorted(DOCS.glob("*.md"))
+        for number, (found, text) in enumerate(_BLOCK.findall(page.read_text("utf-8")))
+        if found == kind
+    ]
+
+
+@pytest.mark.parametrize("text", blocks("configuration"))
+def test_a_shown_configuration_is_taken(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "kontext.toml"
+    path.write_text(text)
+    settings = load(path, {"RUNWARE_API_KEY": "r", "RUNFLOW_API_KEY": "f"}, date(2026, 11, 20))
+    assert settings.policies
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def gateway() -> AsyncGenerator[Server]:
+    async with state_folder() as folder:
+        server = await Server.start("serve", "--port", "0", cwd=folder, KONTEXT_DEV_KEY=KEY)
+        yield server
+        await server.end(signal.SIGTERM)
+
+
+@pytest.mark.asyncio(loop_scope="session")
+@pytest.mark.parametrize("text", blocks("runs"))
+async def test_a_shown_command_runs(text: str, gateway: Server, tmp_path: Path) -> None:
+    shutil.copy(PHOTO, tmp_path / "photo.jpg")
+    env = environment(KONTEXT_URL=gateway.url, KONTEXT_API_KEY=KEY)
+    env["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{env['PATH']}"
+    process = await asyncio.create_subprocess_exec(
+        "bash", "-euo", "pipefail", "-c", text, cwd=tmp_path, env=env,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    said, _ = await asyncio.wait_for(process.communicate(), 60)
+    assert process.returncode == 0, said.decode()
+
+
+def test_the_reference_is_what_the_types_say() -> None:
+    told = "run: make made"
+    assert (DOCS / "configuration.md").read_text("utf-8") == reference(), told
+
+
+def test_the_pages_build_without_a_warning(tmp_path: Path) -> None:
+    program = Path(sys.executable).with_name("sphinx-build")
+    command = [program, "-W", "--keep-going", "-q", "-b", "html", DOCS, tmp_path]
+    told = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert told.returncode == 0, told.stderr
