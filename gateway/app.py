@@ -19,6 +19,8 @@ from gateway.api.context import Context
 from gateway.api.cursors import Cursors
 from gateway.api.documents import add_requests
 from gateway.api.links import Links
+from gateway.api.openai import edits as image_edits
+from gateway.api.openai.errors import spoken
 from gateway.api.orders import Desk
 from gateway.api.problems import (
     ProblemError,
@@ -78,6 +80,7 @@ HANDLERS = (
     edits.read_edit,
     edits.read_image,
     quotes.create_quote,
+    image_edits.create_image_edit,
     models.list_models,
     usage.read_usage,
     admin.list_unresolved,
@@ -107,11 +110,11 @@ def create_app(context: Context) -> Litestar:
         route_handlers=HANDLERS,
         dependencies={"context": Provide(provide_context, sync_to_thread=False)},
         exception_handlers={
-            ProblemError: on_problem,
-            HTTPException: on_http_error,
-            StoreUnavailable: on_store,
-            ResultsUnavailable: on_results_unavailable,
-            Exception: on_error,
+            ProblemError: spoken(on_problem),
+            HTTPException: spoken(on_http_error),
+            StoreUnavailable: spoken(on_store),
+            ResultsUnavailable: spoken(on_results_unavailable),
+            Exception: spoken(on_error),
         },
         openapi_config=_openapi(),
         # The framework's own log would hold request bodies, and stack traces in a form of its own.

@@ -78,6 +78,13 @@ class MetricsSection(Section, frozen=True, kw_only=True):
     port: int | None = None
 
 
+class OpenAISection(Section, frozen=True, kw_only=True):
+    """`aliases`: what OpenAI clients may call a `model`, and what it stands for: an offer, a tier, `policy:NAME`, a
+    model's name alone, or `default` (the team's policy)."""
+
+    aliases: dict[str, str] = field(default_factory=dict[str, str])
+
+
 class RetentionSection(Section, frozen=True, kw_only=True):
     results: str = "7d"
 
@@ -154,6 +161,7 @@ class File(Section, frozen=True, kw_only=True):
     egress: EgressSection = EgressSection()
     limits: LimitsSection = LimitsSection()
     retention: RetentionSection = RetentionSection()
+    openai: OpenAISection = OpenAISection()
     ledger: LedgerSection = LedgerSection()
     metrics: MetricsSection = MetricsSection()
     budget: BudgetSection = BudgetSection()

@@ -81,6 +81,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     policies: dict[str, Policy]
     teams: dict[str, Team]
     keys: dict[str, Key]
+    aliases: dict[str, str]
     revision: str
     development_key: str | None = None
     traces: bool = False

@@ -39,10 +39,13 @@ class Begun(Struct, frozen=True):
         return {"idempotency-replayed": "true"} if self.replayed else {}
 
 
-async def begin(request: AnyRequest, context: Context, key: Key, form: Form, *, route: str = EDITS) -> Begun:
-    """Raises a problem for every refusal; then nothing is spent."""
+async def begin(
+    request: AnyRequest, context: Context, key: Key, form: Form, *, route: str = EDITS, patience_s: float = 0.0
+) -> Begun:
+    """Raises a problem for every refusal; then nothing is spent. `patience_s`: how long a repeat waits for the first
+    request to have made its edit, before it is refused."""
     identity = _identity(request, context, key, form, route)
-    claim = await context.admission.claim(key, identity)
+    claim = await context.admission.claim(key, identity, patience_s)
     if isinstance(claim, str):
         return Begun(await found(context, claim, key.team), replayed=True)
     return Begun(await _accepted(request, context, key, form, identity, claim))

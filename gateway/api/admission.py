@@ -19,6 +19,7 @@ from gateway.state.connection import StoreUnavailable
 from gateway.state.rates import Rate, Rates
 
 RENEW_S = 10.0
+CREATION_POLL_S = 0.25
 
 
 class Identity(Struct, frozen=True, kw_only=True):
@@ -49,10 +50,14 @@ class Admission:
             headers=_fields(rate),
         )
 
-    async def claim(self, key: Key, identity: Identity) -> Claim | str | None:
+    async def claim(self, key: Key, identity: Identity, patience_s: float = 0.0) -> Claim | str | None:
         """The claim of a new edit, the id of the edit that this request joins, or None where there is nothing to claim
         by. Raises a 409 while another request with the key makes its edit, and a 422 for a key of another request."""
         claimed = await self._claimed(key, identity)
+        while isinstance(claimed, InCreation) and patience_s > 0:
+            patience_s -= CREATION_POLL_S
+            await asyncio.sleep(CREATION_POLL_S)
+            claimed = await self._claimed(key, identity)
         match claimed:
             case None:
                 return None

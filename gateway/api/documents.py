@@ -7,6 +7,7 @@ from typing import Any, cast
 import msgspec
 from litestar.openapi.spec import OpenAPI, OpenAPIMediaType, Operation, Reference, RequestBody, Schema
 
+from gateway.api.openai.requests import ImageEditRequest
 from gateway.api.requests import EditRequest
 
 _TEMPLATE = "#/components/schemas/{name}"
@@ -15,20 +16,29 @@ _TEMPLATE = "#/components/schemas/{name}"
 def add_requests(document: OpenAPI) -> None:
     """Adds the schemas of what callers send. To the finished document: the framework makes `components` from the types
     of its handlers and drops what was configured there."""
-    _, requests = msgspec.json.schema_components([EditRequest], ref_template=_TEMPLATE)
+    _, requests = msgspec.json.schema_components([EditRequest, ImageEditRequest], ref_template=_TEMPLATE)
+    _add_an_edits_fields(requests)
     # Plain JSON Schema documents pass through the framework's renderer unchanged.
     schemas = cast("dict[str, Schema]", requests)
     document.components.schemas = {**schemas, **(document.components.schemas or {})}
 
 
-def _body() -> RequestBody:
-    described: Any = Reference(ref=_TEMPLATE.format(name="EditRequest"))
+def _add_an_edits_fields(requests: dict[str, Any]) -> None:
+    """OpenAI's shape takes an edit's own fields beside its own, where the names differ."""
+    own, edit = requests[ImageEditRequest.__name__], requests[EditRequest.__name__]
+    own["properties"] = {**edit["properties"], **own["properties"]}
+    del own["properties"]["output"]
+    own["required"] = ["prompt"]
+
+
+def _body(name: str, description: str) -> RequestBody:
+    described: Any = Reference(ref=_TEMPLATE.format(name=name))
     return RequestBody(
         content={
             "application/json": OpenAPIMediaType(schema=described),
             "multipart/form-data": OpenAPIMediaType(schema=described),
         },
-        description="Pictures as URLs or data URIs; in a form also as files named `image` (several times) and `mask`.",
+        description=description,
         required=True,
     )
 
@@ -38,4 +48,14 @@ class EditOperation(Operation):
     """The framework names a body only where a handler takes one from it, and hands over None here."""
 
     def __post_init__(self) -> None:
-        self.request_body = _body()
+        files = "in a form also as files named `image` (several times) and `mask`"
+        self.request_body = _body("EditRequest", f"Pictures as URLs or data URIs; {files}.")
+
+
+@dataclass
+class ImageEditOperation(Operation):
+    """As above, in OpenAI's shape."""
+
+    def __post_init__(self) -> None:
+        files = "in a form as files named `image` or `image[]`, and `mask`"
+        self.request_body = _body("ImageEditRequest", f"Pictures as `images: [{{image_url}}]`; {files}.")

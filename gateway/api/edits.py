@@ -54,15 +54,18 @@ async def _waited(
         return _json(answer, 200, place)
     if record.end is None:
         return _json(answer, 202, {**place, "retry-after": "1", "x-should-retry": "false"})
-    kind = problem_kind(record.end)
-    problem = record.end.problem
-    return problem_answer(
-        ProblemError(
-            kind,
-            problem.detail if problem else KINDS[kind].title,
-            extensions={"edit": msgspec.to_builtins(answer)},
-            headers={**place, "x-should-retry": "false"},
-        )
+    return problem_answer(ended_problem(record, answer, place))
+
+
+def ended_problem(record: EditRecord, answer: EditAnswer, headers: dict[str, str]) -> ProblemError:
+    """Of an edit that ended without a picture; it holds the whole edit."""
+    assert record.end is not None
+    kind, problem = problem_kind(record.end), record.end.problem
+    return ProblemError(
+        kind,
+        problem.detail if problem else KINDS[kind].title,
+        extensions={"edit": msgspec.to_builtins(answer)},
+        headers={**headers, "x-should-retry": "false"},
     )
 
 

@@ -1,5 +1,6 @@
 """`GET /v1/models`: what can be bought here now, with abilities, tiers and prices."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 from litestar import Request, get
@@ -22,10 +23,13 @@ class PriceAnswer(Struct, frozen=True, kw_only=True):
 
 
 class ModelAnswer(Struct, frozen=True, kw_only=True):
-    """An offer. `policies` are those that may choose it by themselves."""
+    """An offer, also as OpenAI lists a model: `created` (the day of its first price) and `owned_by`. `policies` are
+    those that may choose it by themselves."""
 
     id: str
     object: str
+    created: int
+    owned_by: str
     provider: str
     tier: Tier
     billed: bool
@@ -52,6 +56,8 @@ def _model(context: Context, offer: Offer) -> ModelAnswer:
     return ModelAnswer(
         id=offer.name,
         object="model",
+        created=_created(offer),
+        owned_by=offer.provider,
         provider=offer.provider,
         tier=offer.tier,
         billed=offer.billed,
@@ -69,6 +75,12 @@ def _model(context: Context, offer: Offer) -> ModelAnswer:
         abilities=offer.abilities,
         policies=tuple(name for name, policy in sorted(context.settings.policies.items()) if _names(policy, offer)),
     )
+
+
+def _created(offer: Offer) -> int:
+    """Epoch seconds; 0 for what has no price."""
+    since = min((price.since for price in offer.prices), default=None)
+    return 0 if since is None else int(datetime(since.year, since.month, since.day, tzinfo=UTC).timestamp())
 
 
 def _names(policy: Policy, offer: Offer) -> bool:

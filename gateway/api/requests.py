@@ -5,7 +5,7 @@ a multipart form, and the OpenAPI document is made from it.
 """
 
 import re
-from typing import Annotated, Any, Literal, NoReturn, cast
+from typing import Annotated, Any, Literal, NoReturn, TypeVar, cast
 
 import msgspec
 from litestar import Request
@@ -19,6 +19,7 @@ from gateway.api.problems import ProblemError
 from gateway.money import micro_from_usd
 
 AnyRequest = Request[Any, Any, Any]
+_T = TypeVar("_T")
 Text = Annotated[str, Meta(min_length=2, max_length=3000)]
 Reference = Annotated[str, Meta(min_length=1, description="an http(s) URL or a data URI")]
 Label = Annotated[str, Meta(min_length=1, max_length=64)]
@@ -89,24 +90,36 @@ async def read_body(request: AnyRequest) -> Form:
 
 
 def read_json(body: bytes) -> EditRequest:
-    """The request of a JSON body. Malformed JSON is 400, a wrong field 422, both naming the place."""
+    """The request of a JSON body."""
+    return checked(decoded(body, EditRequest))
+
+
+def decoded(body: bytes, kind: type[_T]) -> _T:
+    """Malformed JSON is a 400 problem, a wrong field a 422, both naming the place."""
     try:
-        request = msgspec.json.decode(body, type=EditRequest)
+        return msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as error:
-        _refuse_field(error)
+        _refuse_field(error, kind)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         expected = "one JSON object in UTF-8; GET /schema shows its fields"
         raise ProblemError("malformed", f"the body is not JSON: {error}", expected=expected) from None
     except RecursionError:
         raise ProblemError("malformed", "the body is nested too deeply", expected="at most a few levels") from None
-    return _checked(request)
+
+
+def converted(document: dict[str, object], kind: type[_T], *, strict: bool) -> _T:
+    """A decoded document as a request. `strict` False: its values came as text, as a form's do."""
+    try:
+        return msgspec.convert(document, kind, strict=strict)
+    except msgspec.ValidationError as error:
+        _refuse_field(error, kind)
 
 
 _PATH = re.compile(r" - at (?:`key` in )?`\$\.?([^`]*)`$")
 _UNKNOWN = re.compile(r"unknown field `([^`]+)`")
 
 
-def _refuse_field(error: msgspec.ValidationError) -> NoReturn:
+def _refuse_field(error: msgspec.ValidationError, kind: type) -> NoReturn:
     """msgspec's words, which hold the expectation but never the value, with the field in front."""
     text = str(error)
     place = _PATH.search(text)
@@ -118,12 +131,12 @@ def _refuse_field(error: msgspec.ValidationError) -> NoReturn:
     if missing := re.search(r"missing required field `([^`]+)`", words):
         path = f"{path}.{missing.group(1)}".lstrip(".")
         invalid(path, "is required", f"send {path}")
-    allowed = choices(EditRequest, path)
+    allowed = choices(kind, path)
     expected = f"one of {', '.join(allowed)}" if allowed else words.removeprefix("Expected ").partition(", got")[0]
     invalid(path or "the body", words[:1].lower() + words[1:], expected)
 
 
-def _checked(request: EditRequest) -> EditRequest:
+def checked(request: EditRequest) -> EditRequest:
     """The rules that a type cannot say."""
     for name in ("prompt", "negative_prompt"):
         text = getattr(request, name)
@@ -180,50 +193,75 @@ def max_cost_micro(request: EditRequest) -> int | None:
 
 # --- multipart ------------------------------------------------------------------------------------------------------
 
-_FILES = {"image": "images", "image[]": "images", "images": "images", "images[]": "images", "mask": "mask"}
-_TEXT_FIELDS = ("prompt", "negative_prompt", "size", "max_cost_usd", "policy", "tier", "webhook_url", "mask")
+_IMAGE = re.compile(r"images?(\[\d*\])?")
+_TEXT_FIELDS = (
+    "prompt", "negative_prompt", "size", "max_cost_usd", "policy", "tier", "webhook_url", "mask", "model", "user",
+    "safety_identifier",
+)  # fmt: skip
+
+
+class Parts(Struct, frozen=True):
+    """A multipart form, taken apart: its text as one document, and the pictures that came as files."""
+
+    document: dict[str, object]
+    images: tuple[bytes, ...] = ()
+    mask: bytes | None = None
+
+    def with_pictures(self, document: dict[str, object]) -> dict[str, object]:
+        """The document with a place for each picture that came as a file."""
+        for name, came in (("images", bool(self.images)), ("mask", self.mask is not None)):
+            if came and name in document:
+                invalid(name, "came as a file and as a reference", "one or the other")
+        if not self.images:
+            return document
+        return {**document, "images": [f"part:{index}" for index in range(len(self.images))]}
 
 
 async def read_form(parts: list[tuple[str, str | UploadFile]]) -> Form:
-    """The request of a multipart form: pictures as files (`image`, `mask`), the fields as text, objects as JSON text
-    or with dots (`output.format`)."""
+    """The request of a multipart form: pictures as files (`image`, `mask`), the fields as text, objects as JSON text,
+    with dots (`output.format`) or with brackets (`metadata[campaign]`)."""
+    taken = await taken_apart(parts)
+    request = converted(taken.with_pictures(taken.document), EditRequest, strict=False)
+    return Form(checked(request), taken.images, taken.mask)
+
+
+async def taken_apart(parts: list[tuple[str, str | UploadFile]]) -> Parts:
     document: dict[str, object] = {}
     images: list[bytes] = []
     mask: bytes | None = None
     for name, value in parts:
         if not isinstance(value, UploadFile):
             _place(document, name, value)
-        elif _FILES.get(name) == "images":
+        elif _IMAGE.fullmatch(name):
             images.append(await value.read())
         elif name == "mask" and mask is None:
             mask = await value.read()
         else:
             invalid(name, "a file came where none is taken", "pictures as image (several times) and mask")
-    return Form(_from_form(document, len(images)), tuple(images), mask)
-
-
-def _from_form(document: dict[str, object], files: int) -> EditRequest:
-    if files and "images" in document:
-        invalid("images", "pictures came as files and as references", "one or the other")
-    if files:
-        document["images"] = [f"part:{index}" for index in range(files)]
-    try:
-        return _checked(msgspec.convert(document, EditRequest, strict=False))
-    except msgspec.ValidationError as error:
-        _refuse_field(error)
+    return Parts(document, tuple(images), mask)
 
 
 def _place(document: dict[str, object], name: str, text: str) -> None:
-    if name in _FILES and name != "mask":
-        document["images"] = [*cast("list[object]", document.get("images", [])), text]
-        return
-    head, dot, rest = name.partition(".")
-    if dot:
-        inner = document.setdefault(head, {})
-        if isinstance(inner, dict):
-            _place(cast("dict[str, object]", inner), rest, text)
-        return
-    document[name] = text if name in _TEXT_FIELDS else _json_or_text(name, text)
+    """Puts a text field where its name says: `models[]` is one of several, the inner names are keys."""
+    several = name.endswith("[]")
+    if _IMAGE.fullmatch(name):
+        name, several = "images", True
+    *outer, last = _keys(name.removesuffix("[]"))
+    for key in outer:
+        inner = document.setdefault(key, {})
+        if not isinstance(inner, dict):
+            invalid(name, f"{key} came as one value and as parts of one", "one or the other")
+        document = cast("dict[str, object]", inner)
+    before = document.get(last, [] if several else None)
+    if before is not None and not (several and isinstance(before, list)):
+        invalid(name, "came twice", "it once, or name[] for several values of one list")
+    value = text if name in _TEXT_FIELDS or several else _json_or_text(name, text)
+    document[last] = [*cast("list[object]", before), value] if several else value
+
+
+def _keys(name: str) -> list[str]:
+    """`output.format` and `output[format]`; a key in brackets may hold dots."""
+    return name.replace("]", "").split("[") if "[" in name else name.split(".")
 
 
 def _json_or_text(name: str, text: str) -> object:

@@ -10,13 +10,16 @@ from pathlib import Path
 import msgspec
 from msgspec.structs import replace
 
-from gateway.configuration.place import SettingsError, converted
+from adapters.contract import Offer
+from gateway.aliases import ALIASES, named
+from gateway.configuration.place import SettingsError, converted, listed
 from gateway.configuration.policies import policy
 from gateway.configuration.providers import provider, secret
 from gateway.configuration.teams import budget, team
 from gateway.secret import Secret, key_hash
 from gateway.sections import ALL_SCOPES, File
 from gateway.settings import Settings
+from policies.policy import Policy
 from policies.price import MissingPrice, require_price
 
 DEVELOPMENT_TEAM = "development"
@@ -112,10 +115,20 @@ def _resolve(file: File, base: Path, env: Mapping[str, str], development_key: st
         policies=policies,
         teams={name: found for name, (found, _) in teams.items()},
         keys={key.hash: key for _, keys in teams.values() for key in keys},
+        aliases=_aliases(file.openai.aliases, known, policies),
         revision=sha256(msgspec.json.encode(file, order="sorted")).hexdigest()[:12],
         development_key=development_key,
         traces=_traces(env),
     )
+
+
+def _aliases(given: Mapping[str, str], offers: Mapping[str, Offer], policies: Mapping[str, Policy]) -> dict[str, str]:
+    """In lower case, as names are compared. Each leads somewhere, or to a model that a key would add."""
+    for alias, target in given.items():
+        if named(target, offers, policies) is None and target not in ALIASES.values():
+            words = f"an offer ({listed(offers)}), a tier, policy:NAME ({listed(policies)}), a model's name, or default"
+            raise SettingsError(f'openai.aliases."{alias}": {target!r} is nothing here; expected {words}')
+    return {alias.lower(): target for alias, target in given.items()}
 
 
 def _traces(env: Mapping[str, str]) -> bool:

@@ -249,6 +249,7 @@ OPERATIONS = {
     ("post", "/v1/edits"),
     ("get", "/v1/edits/{edit_id}"),
     ("get", "/v1/edits/{edit_id}/images/{number}"),
+    ("post", "/v1/images/edits"),
     ("post", "/v1/quotes"),
     ("get", "/v1/models"),
     ("get", "/v1/usage"),
