@@ -124,6 +124,8 @@ def _load(image: Image.Image) -> Image.Image:
         raise
     except Exception:  # noqa: BLE001 - as above
         raise broken(image.format or "picture", "its pixels cannot be decoded") from None
+    if image.mode == "P" and image.palette is None:
+        raise broken(image.format or "picture", "it has a palette's pixels and no palette")
     return image
 
 
@@ -197,7 +199,7 @@ def _options(wanted: ImageFormat, quality: int) -> dict[str, Any]:
     method twice as long for one percent."""
     options: dict[ImageFormat, dict[str, Any]] = {
         ImageFormat.JPEG: {"quality": quality, "subsampling": 0 if quality >= 90 else 2},
-        ImageFormat.PNG: {"compress_level": 1},
+        ImageFormat.PNG: {"compress_level": 1, "icc_profile": None},  # else it writes the one of the pixels' past
         ImageFormat.WEBP: {"quality": quality, "method": 2},
     }
     return options[wanted]
