@@ -1,5 +1,5 @@
 # The menu: `make` prints it.
-RUN := .venv/bin/uv run --locked
+RUN := .venv/bin/uv run --locked --all-groups
 
 .PHONY: menu check test fix docs made
 
