@@ -116,7 +116,8 @@ LOSS = Row(
             kind=Kind.BARS,
             queries=(
                 Query(
-                    f'sum by (offer, reason) (increase(kontext_wasted_cost_usd_total{{offer=~"$offer"}}[{RANGE}]))',
+                    f"topk(10, sum by (offer, reason) "
+                    f'(increase(kontext_wasted_cost_usd_total{{offer=~"$offer"}}[{RANGE}])))',
                     "{{offer}}: {{reason}}",
                 ),
             ),
@@ -130,7 +131,8 @@ LOSS = Row(
             kind=Kind.BARS,
             queries=(
                 Query(
-                    f'sum by (offer, sign) (increase(kontext_cost_drift_usd_total{{offer=~"$offer"}}[{RANGE}]))',
+                    f"topk(10, sum by (offer, sign) "
+                    f'(increase(kontext_cost_drift_usd_total{{offer=~"$offer"}}[{RANGE}])))',
                     "{{offer}}: {{sign}}",
                 ),
             ),

@@ -23,6 +23,10 @@ MOST_CHARACTERS = 4_000
 _DEEPEST = 6
 _SHORTEST = 6  # a shorter secret would blot out words
 
+_LONG = 80
+_HINT = re.compile(r"[\s:=@]|kx_")
+"""What every shape below has somewhere, or it is long: ids and names, which most of a line is, are looked at once."""
+
 _SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(?i)\b(bearer|basic|token)\s+[^\s'\",;]+"), rf"\1 {LEFT_OUT}"),
     (re.compile(r"\bkx_[A-Za-z0-9_-]{4,}"), LEFT_OUT),
@@ -31,7 +35,7 @@ _SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(\w+://)[^\s/@'\"]+@"), rf"\1{LEFT_OUT}@"),
     (re.compile(r"(\w+://[^\s?'\"<>]+)\?[^\s'\"<>]*"), rf"\1?{LEFT_OUT}"),
     (re.compile(r"data:[\w.+/-]*;base64,[A-Za-z0-9+/=_-]*"), LEFT_OUT),
-    (re.compile(r"(?<![\w/+-])[A-Za-z0-9+/_-]{80,}={0,2}"), LEFT_OUT),
+    (re.compile(rf"(?<![\w/+-])[A-Za-z0-9+/_-]{{{_LONG},}}={{0,2}}"), LEFT_OUT),
     (re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})+"), LEFT_OUT),
 )  # fmt: skip
 
@@ -48,7 +52,10 @@ class Redaction:
     def clean(self, text: str) -> str:
         """`text` without what must not be kept, and not longer than a line may be."""
         for secret in self._never:
-            text = text.replace(secret, LEFT_OUT)
+            if secret in text:
+                text = text.replace(secret, LEFT_OUT)
+        if len(text) < _LONG and not _HINT.search(text):
+            return text
         short = text if len(text) <= MOST_CHARACTERS else f"{text[:MOST_CHARACTERS]}… (cut)"
         for shape, instead in _SHAPES:
             short = shape.sub(instead, short)
