@@ -32,6 +32,7 @@ from gateway.api.problems import (
 )
 from gateway.api.purse import Purse
 from gateway.api.requests import AnyRequest
+from gateway.api.statuses import add_answers
 from gateway.books import drained, opened_book, refuse_a_lost_store
 from gateway.clock import Clock, SystemClock
 from gateway.current import Current
@@ -123,6 +124,7 @@ def create_app(context: Context) -> Litestar:
         multipart_form_part_limit=64,
     )
     add_requests(app.openapi_schema)
+    add_answers(app.openapi_schema)
     return app
 
 

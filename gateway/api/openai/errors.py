@@ -46,7 +46,7 @@ class ErrorBody(Struct, frozen=True, kw_only=True, omit_defaults=True):
     edit_id: str | None = None
 
 
-class ErrorAnswer(Struct, frozen=True):
+class OpenAIError(Struct, frozen=True):
     error: ErrorBody
 
 
@@ -87,7 +87,7 @@ def in_openais_shape(response: Response[bytes]) -> Response[bytes]:
     if after := headers.get("retry-after"):
         headers["retry-after-ms"] = str(int(after) * 1000)
     status, body = error_of(problem)
-    content = msgspec.json.encode(ErrorAnswer(body))
+    content = msgspec.json.encode(OpenAIError(body))
     return Response(content, media_type=MediaType.JSON, status_code=status, headers=headers)
 
 
