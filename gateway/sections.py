@@ -18,12 +18,14 @@ class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class ServerSection(Section, frozen=True, kw_only=True):
-    """`secret`: the first signs, all verify, the last one makes `origin`."""
+    """`secret`: the first signs, all verify, the last one makes `origin`. `drain_s`: for how long a gateway that was
+    told to end still listens, not ready, so that whoever balances load notices before a connection is refused."""
 
     host: str = "127.0.0.1"
     port: int = 8080
     secret: str | tuple[str, ...] | None = None
     public_url: str | None = None
+    drain_s: Annotated[float, Meta(ge=0, le=20)] = 1.0
 
 
 class StateSection(Section, frozen=True, kw_only=True):

@@ -3,8 +3,9 @@
 import asyncio
 import signal
 import socket
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import asynccontextmanager, closing, contextmanager
+from types import FrameType
 from typing import TYPE_CHECKING, cast
 
 import uvicorn
@@ -16,7 +17,7 @@ from gateway.books import BooksRefused
 from gateway.engine.timing import Timing
 from gateway.exposition import Exposition
 from gateway.ledger.connection import LedgerRefused, LedgerUnavailable
-from gateway.observe import Metrics
+from gateway.observe import Metrics, log
 from gateway.reload import Reloader
 from gateway.settings import Settings, Source
 from gateway.state.connection import StoreRefused, StoreUnavailable
@@ -65,11 +66,28 @@ def _bound(host: str, port: int) -> socket.socket:
 
 
 class _Server(uvicorn.Server):
-    """Tells when requests are taken, and leaves the process's signals to whoever runs it."""
+    """Tells when requests are taken, and leaves the process's signals to whoever runs it. `leave` runs between a signal
+    and the end of listening: uvicorn alone closes its listener at once."""
 
-    def __init__(self, config: uvicorn.Config, announce: Callable[[], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, announce: Callable[[], None], leave: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
         super().__init__(config)
-        self._announce = announce
+        self._announce, self._leave = announce, leave
+        self._leaving: asyncio.Task[None] | None = None
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """The first signal lets callers go, then ends; a second one ends at once."""
+        if self._leave is None or self._leaving is not None:
+            super().handle_exit(sig, frame)
+        else:
+            self._leaving = asyncio.get_running_loop().create_task(self._left(self._leave()))
+
+    async def _left(self, leaving: Awaitable[None]) -> None:
+        try:
+            await leaving
+        finally:
+            self.should_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -89,7 +107,11 @@ async def _serve(
     host, port = sock.getsockname()[:2]
     try:
         async with opened(settings) as context:
-            server = _Server(_config(_watched(context)), lambda: announce(settings, f"http://{host}:{port}"))
+            server = _Server(
+                _config(_watched(context)),
+                lambda: announce(settings, f"http://{host}:{port}"),
+                lambda: _leave(context),
+            )
             for number in (signal.SIGINT, signal.SIGTERM):
                 asyncio.get_running_loop().add_signal_handler(number, server.handle_exit, number, None)
             reloader = Reloader(context.current, source, context.metrics, context.clock)
@@ -98,6 +120,13 @@ async def _serve(
                 await server.serve(sockets=[sock])
     except (StoreRefused, StoreUnavailable, EngineRefused, BooksRefused, LedgerRefused, LedgerUnavailable) as refused:
         raise ServerRefused(str(refused)) from None
+
+
+async def _leave(context: Context) -> None:
+    """Not ready and open for `drain_s`: waiting callers get their edit's address, and new edits a 503."""
+    context.engine.leave()
+    log.info("leaving", drain_s=context.settings.server.drain_s)
+    await context.clock.sleep(context.settings.server.drain_s)
 
 
 def _watched(context: Context) -> App:

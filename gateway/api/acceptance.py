@@ -9,11 +9,11 @@ from gateway.api.admission import Identity
 from gateway.api.auth import team_of
 from gateway.api.context import Context
 from gateway.api.idempotency import EDITS, fingerprint, idempotency_key
-from gateway.api.problems import ProblemError
+from gateway.api.problems import ProblemError, leaving
 from gateway.api.refusals import refuse
 from gateway.api.requests import AnyRequest, Form
 from gateway.api.routing import excluded
-from gateway.engine.engine import NoOffer, Overloaded
+from gateway.engine.engine import Leaving, NoOffer, Overloaded
 from gateway.identity import EDIT_PREFIX
 from gateway.observe.tracecontext import TraceContext
 from gateway.observe.tracecontext import read as read_trace
@@ -64,11 +64,14 @@ async def _accepted(
 ) -> EditRecord:
     """A new edit, begun. Every refusal is a problem, lets go of the claim, and has spent nothing."""
     async with context.admission.holding(claim):
-        order = await context.desk.order(form, key, identity, _trace(request))
         try:
+            context.engine.refuse_when_leaving()  # before any picture is fetched
+            order = await context.desk.order(form, key, identity, _trace(request))
             return await context.engine.accept(structs.replace(order, claim=claim))
         except NoOffer as refused:
             raise no_offer(refused.plan, for_now=refused.for_now) from None
+        except Leaving:
+            raise leaving() from None
         except Overloaded:
             raise ProblemError("overloaded", "this gateway follows as many edits as it may", retry_after_s=2) from None
         except (OverBudget, RefusedBefore, TooMany, LostClaim) as refusal:

@@ -5,7 +5,7 @@ from typing import Any
 from litestar import MediaType, Request, Response, get
 
 from gateway.api.context import Given
-from gateway.api.problems import ProblemError
+from gateway.api.problems import ProblemError, leaving
 from gateway.state.connection import StoreUnavailable
 
 
@@ -19,6 +19,8 @@ async def healthz() -> dict[str, str]:
 async def readyz(context: Given) -> dict[str, str]:
     """It can take edits: its store answers, and pictures can be kept. `configuration` is `refused` where the newest
     file was not taken: the log says why, and `revision` is the one in force."""
+    if context.engine.leaving:
+        raise leaving()
     try:
         await context.edits.beat()
     except StoreUnavailable:

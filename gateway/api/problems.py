@@ -49,6 +49,7 @@ KINDS: dict[str, Kind] = {
     "bad_picture": Kind(502, "A picture was paid for but is unusable"),
     "no_offer_now": Kind(503, "Every fitting offer is out of service", retryable=True),
     "overloaded": Kind(503, "The gateway is at its limit", retryable=True),
+    "leaving": Kind(503, "The gateway is about to end", retryable=True),
     "store_unavailable": Kind(503, "The gateway cannot reach its store", retryable=True),
     "results_unavailable": Kind(503, "The gateway cannot keep pictures", retryable=True),
     "deadline": Kind(504, "The deadline passed before an attempt could succeed", retryable=True),
@@ -147,6 +148,11 @@ def on_http_error(request: Request[Any, Any, Any], error: HTTPException) -> Resp
     }
     headers = {name: value for name, value in (error.headers or {}).items() if name.lower() == "allow"}
     return answer(ProblemError(kind, details.get(kind, KINDS[kind].title), headers=headers))
+
+
+def leaving() -> ProblemError:
+    """This replica ends. Another one, or the next one at this address, takes the same request at once."""
+    return ProblemError("leaving", "this gateway is about to end and begins nothing new", retry_after_s=1)
 
 
 def in_doubt(error: InDoubt) -> ProblemError:

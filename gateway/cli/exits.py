@@ -29,4 +29,5 @@ BY_PROBLEM: dict[str, Exit] = {
     "unsupported_media_type": Exit.USAGE,
     "store_unavailable": Exit.UNREACHABLE,
     "overloaded": Exit.UNREACHABLE,
+    "leaving": Exit.UNREACHABLE,
 }

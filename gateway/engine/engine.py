@@ -46,6 +46,10 @@ class Overloaded(Exception):  # noqa: N818 - the name is the fact
     """This replica follows as many edits as it may."""
 
 
+class Leaving(Exception):  # noqa: N818 - the name is the fact
+    """This replica has been told to end, and begins nothing new."""
+
+
 class Engine:
     def __init__(
         self,
@@ -68,6 +72,23 @@ class Engine:
         self._in_doubt: dict[str, EditRecord] = {}
         self._pauses = Pauses(clock)
         self._defects: Counter[str] = Counter()
+        self._left = asyncio.Event()
+
+    # --- the way out ----------------------------------------------------------------------------------------------
+
+    @property
+    def leaving(self) -> bool:
+        return self._left.is_set()
+
+    def leave(self) -> None:
+        """Begins nothing new from here on, and lets no caller wait: what is under way goes on until `aclose`, and at
+        another replica after it."""
+        self._left.set()
+
+    def refuse_when_leaving(self) -> None:
+        """Raises `Leaving`. For those who would do much before they come to `accept`."""
+        if self.leaving:
+            raise Leaving
 
     # --- the way in -----------------------------------------------------------------------------------------------
 
@@ -89,9 +110,10 @@ class Engine:
         )
 
     async def accept(self, order: Order) -> EditRecord:
-        """The edit, durable and begun. Raises `NoOffer`, `Overloaded`, `OverBudget`, `RefusedBefore`, `TooMany`,
-        `LostClaim` or `StoreUnavailable`: then nothing is spent; with `InDoubt`, nothing will be: the acceptance is
-        taken back as soon as the store answers."""
+        """The edit, durable and begun. Raises `Leaving`, `NoOffer`, `Overloaded`, `OverBudget`, `RefusedBefore`,
+        `TooMany`, `LostClaim` or `StoreUnavailable`: then nothing is spent; with `InDoubt`, nothing will be: the
+        acceptance is taken back as soon as the store answers."""
+        self.refuse_when_leaving()
         if len(self._followed) + len(self._in_doubt) >= self._current.settings.limits.in_flight:
             raise Overloaded
         record = self._record(order)
@@ -194,11 +216,13 @@ class Engine:
         return None
 
     async def wait(self, record: EditRecord, seconds: float) -> EditRecord:
-        """The edit when it ended, or as it stands after `seconds`."""
+        """The edit when it ended, or as it stands after `seconds`, or when this replica leaves."""
         task = self._followed.get(record.id)
         if task is not None:
-            done, _ = await asyncio.wait({task}, timeout=seconds)
-            if done and not task.cancelled() and (ended := task.result()):
+            left = asyncio.create_task(self._left.wait())
+            await asyncio.wait({task, left}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            left.cancel()
+            if task.done() and not task.cancelled() and (ended := task.result()):
                 return ended
         return await self._edits.get(record.id) or record
 
@@ -232,7 +256,7 @@ class Engine:
             try:
                 await self._edits.beat()
                 await self._take_back()
-                if self._clock.monotonic() >= claim_from_s:
+                if self._clock.monotonic() >= claim_from_s and not self.leaving:
                     await self._claim()
                     await self._pick_up()
             except StoreUnavailable:

@@ -10,7 +10,7 @@ import signal
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -146,15 +146,22 @@ class Field:
         await self.http.delete(f"{self.stand_ins.url}/rehearsal")
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def field() -> AsyncGenerator[Field]:
+@asynccontextmanager
+async def field_of(extra: str = EXTRA, seconds: float = 2.0) -> AsyncGenerator[Field]:
+    """A field whose edits take so many seconds at the stand-ins, with `extra` in its configuration."""
     async with state_folder() as folder, AsyncExitStack() as stack:
         http = await stack.enter_async_context(httpx.AsyncClient(timeout=30))
-        words = ("rehearse", "--port", "0", "--seconds", "2", "--write-config", "kontext.toml")
+        words = ("rehearse", "--port", "0", "--seconds", str(seconds), "--write-config", "kontext.toml")
         stand_ins = await Server.start(*words, cwd=folder)
         stack.push_async_callback(stand_ins.end, signal.SIGTERM)
         assert b"configuration: kontext.toml" in await stand_ins.line()
         written = (folder / "kontext.toml").read_text()
         patience = "[providers.runflow]\nquarantine_s = 4\n"
-        (folder / "kontext.toml").write_text(written.replace("[providers.runflow]\n", patience) + EXTRA)
+        (folder / "kontext.toml").write_text(written.replace("[providers.runflow]\n", patience) + extra)
         yield Field(folder, stand_ins, http, stack)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def field() -> AsyncGenerator[Field]:
+    async with field_of() as it:
+        yield it

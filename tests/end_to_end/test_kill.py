@@ -95,7 +95,7 @@ async def test_sigterm_ends_at_once_and_the_next_gateway_goes_on(field: Field) -
     await assert_paid_once(field, await field.gateway(), {edit_id: "runware/kontext-pro"})
 
 
-async def test_a_waiting_caller_is_not_cut_off_by_sigterm_without_an_answer(field: Field) -> None:
+async def test_a_waiting_caller_is_told_the_address_at_sigterm(field: Field) -> None:
     await field.reset()
     server = await field.gateway()
     headers = {"authorization": f"Bearer {KEY}"}
@@ -104,4 +104,5 @@ async def test_a_waiting_caller_is_not_cut_off_by_sigterm_without_an_answer(fiel
     await field.submitted(1)
     assert await server.end(signal.SIGTERM) == 0
     response = await waiting
-    assert response.status_code == 200
+    assert (response.status_code, response.json()["status"]) == (202, "running")
+    await assert_paid_once(field, await field.gateway(), {response.json()["id"]: "runware/kontext-pro"})

@@ -94,7 +94,7 @@ FAULT_POINTS: dict[str, FaultPoint] = {
         "no lost job",
         ("engine_path/test_reloaded.py", "end_to_end/test_reload.py", f"{SLEEPS}"),
     ),
-    "F24": FaultPoint("SIGTERM with many edits in flight", "handed over; none lost", NotYet(7)),
+    "F24": FaultPoint("SIGTERM with many edits in flight", "handed over; none lost", ("faults/test_sigterm.py",)),
     "F25": FaultPoint(
         "another task's data",
         "ignored",

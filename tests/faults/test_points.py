@@ -8,7 +8,7 @@ import pytest
 from tests.faults.points import FAULT_POINTS, NotYet
 
 TESTS = Path(__file__).parent.parent
-LATER = {"F14", "F15", "F24", "F26"}
+LATER = {"F14", "F15", "F26"}
 
 
 def test_there_are_28_and_none_is_missing() -> None:

@@ -65,7 +65,7 @@ def patience(read_timeout: str) -> float:
 async def _ended(context: Context, record: EditRecord, seconds: float) -> EditRecord:
     """The edit when it ended, whichever replica follows it, or as it stands after `seconds`."""
     until = context.clock.monotonic() + seconds
-    while record.end is None and (left := until - context.clock.monotonic()) > 0:
+    while record.end is None and not context.engine.leaving and (left := until - context.clock.monotonic()) > 0:
         record = await context.engine.wait(record, left)
         if record.end is None:  # another replica follows it, and the wait was none
             await context.clock.sleep(min(POLL_S, left))
@@ -102,7 +102,7 @@ async def _events(
     until = context.clock.monotonic() + patience_s
     yield b": the edit is under way\n\n"
     try:
-        while record.end is None and (left := until - context.clock.monotonic()) > 0:
+        while record.end is None and not context.engine.leaving and (left := until - context.clock.monotonic()) > 0:
             record = await _ended(context, record, min(left, KEEP_ALIVE_S))
             yield b": waiting\n\n"
         if record.status is Status.SUCCEEDED:
