@@ -16,7 +16,7 @@ from watchfiles import Change, awatch  # pyright: ignore[reportUnknownVariableTy
 from gateway.clock import Clock
 from gateway.configuration import SettingsError
 from gateway.current import Current
-from gateway.observe import Metrics, log
+from gateway.observe import Metrics, log, never_log
 from gateway.observe.task import running
 from gateway.observe.zeroes import close_labels
 from gateway.settings import Settings, Source
@@ -86,6 +86,7 @@ class Reloader:
         if waits := changed(before, found):
             log.warning("configuration_needs_restart", fields=waits, until_then="their old values are in force")
         taken = replace(found, secrets=before.secrets, **{name: getattr(before, name) for name in FIXED})
+        never_log(found.secret_texts)
         self._current.replace(taken)
         self._metrics.reloads.labels("unchanged" if taken.revision == before.revision else "applied").inc()
         self._metrics.reloaded_at.set(self._clock.now_ms() / 1000)

@@ -138,6 +138,7 @@ def _config(app: App) -> uvicorn.Config:
         cast("ASGIApplication", app),
         lifespan="off",
         access_log=False,
+        log_config=None,  # its lines go the way of all others, through the redaction
         log_level="warning",
         server_header=False,
         timeout_keep_alive=75,

@@ -87,6 +87,12 @@ class Settings(Struct, frozen=True, kw_only=True):
     traces: bool = False
 
     @property
+    def secret_texts(self) -> tuple[str, ...]:
+        """For the sink that must keep them out of every line, and for nothing else."""
+        keys = [provider.key for provider in self.providers.values() if provider.key is not None]
+        return (*(secret.reveal() for secret in (*keys, *self.secrets)), self.development_key or "")
+
+    @property
     def secret_file(self) -> Path:
         """Where the secret is kept that an embedded state makes by itself."""
         return self.state_dir / "secret"

@@ -14,23 +14,18 @@ from gateway.settings import Settings
 @click.option("--port", type=int, help="Port to listen on; else the configuration's.")
 def serve(config: str | None, host: str | None, port: int | None) -> None:
     """Run the gateway. Without a configuration: loopback, the preview engine, and a key printed here."""
-    from gateway.observe import configure_logging
+    from gateway.observe import configure_logging, never_log
     from gateway.server import ServerRefused, run
 
     source = source_of(config)
     settings = read_settings(source)
-    configure_logging(as_json=not sys.stderr.isatty(), never=secrets_of(settings))
+    configure_logging(as_json=not sys.stderr.isatty())
+    never_log(settings.secret_texts)
     try:
         port = settings.server.port if port is None else port
         run(settings, host or settings.server.host, port, announce, source)
     except ServerRefused as refused:
         raise ConfigurationRefused(str(refused)) from None
-
-
-def secrets_of(settings: Settings) -> tuple[str, ...]:
-    """What no log line may hold."""
-    keys = [provider.key for provider in settings.providers.values() if provider.key is not None]
-    return (*(key.reveal() for key in (*keys, *settings.secrets)), settings.development_key or "")
 
 
 def announce(settings: Settings, url: str) -> None:

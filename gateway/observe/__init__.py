@@ -1,6 +1,6 @@
 """What the gateway tells of itself: every metric declared in one file, and the log with its redaction at the sink."""
 
-from gateway.observe.log import configure_logging, log, silence_logging
+from gateway.observe.log import configure_logging, log, never_log, silence_logging
 from gateway.observe.metrics import Metrics
 
-__all__ = ["Metrics", "configure_logging", "log", "silence_logging"]
+__all__ = ["Metrics", "configure_logging", "log", "never_log", "silence_logging"]

@@ -13,6 +13,7 @@ from structlog.typing import FilteringBoundLogger, Processor
 from gateway.observe.redaction import Redaction
 
 log: FilteringBoundLogger = structlog.get_logger("kontext")
+_REDACTION = Redaction()
 
 
 def silence_logging() -> None:
@@ -37,13 +38,21 @@ class Expendable(io.TextIOBase):
             self._stream.flush()
 
 
-def configure_logging(*, as_json: bool, stream: TextIO | None = None, never: Iterable[str] = ()) -> None:
-    """To standard error, where no other stream is given. `never`: secrets that no line may hold."""
+def configure_logging(*, as_json: bool, stream: TextIO | None = None) -> None:
+    """To standard error, where no other stream is given. What libraries log goes the same way."""
+    chain, out = processors(_REDACTION, as_json=as_json), cast("TextIO", Expendable(stream or sys.stderr))
     structlog.configure(
-        processors=processors(Redaction(never), as_json=as_json),
-        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", Expendable(stream or sys.stderr))),
-        cache_logger_on_first_use=True,
+        processors=chain, logger_factory=structlog.PrintLoggerFactory(out), cache_logger_on_first_use=True
     )
+    handler = logging.StreamHandler(out)
+    forget = structlog.stdlib.ProcessorFormatter.remove_processors_meta
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(processors=[forget, *chain]))
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+
+
+def never_log(secrets: Iterable[str]) -> None:
+    """Texts that no line may hold, whatever surrounds them."""
+    _REDACTION.forbid(secrets)
 
 
 def processors(redaction: Redaction, *, as_json: bool) -> list[Processor]:

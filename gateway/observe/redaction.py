@@ -44,7 +44,13 @@ class Redaction:
     """A processor of structlog's. `never`: texts that must not appear anywhere, whatever surrounds them."""
 
     def __init__(self, never: Iterable[str] = ()) -> None:
-        self._never = tuple(sorted({text for text in never if len(text) >= _SHORTEST}, key=len, reverse=True))
+        self._never: tuple[str, ...] = ()
+        self.forbid(never)
+
+    def forbid(self, never: Iterable[str]) -> None:
+        """These, too, from now on: a configuration that is read again may bring new secrets."""
+        known = {text for text in (*self._never, *never) if len(text) >= _SHORTEST}
+        self._never = tuple(sorted(known, key=len, reverse=True))
 
     def __call__(self, _: WrappedLogger, __: str, event: EventDict) -> EventDict:
         return {name: self._field(name, value, 0) for name, value in event.items()}

@@ -23,7 +23,11 @@ CHARGED_FAILURES = (
 
 
 def close_labels(metrics: Metrics, offers: Mapping[str, Offer], policies: Mapping[str, Policy]) -> None:
-    """The labels of a configuration, at the start and whenever another one takes effect."""
+    """The labels of a configuration, at the start and whenever another one takes effect. What stands for an offer that
+    is gone goes; the rest is told again within seconds."""
+    for gauge in (metrics.available, metrics.circuit_state, metrics.price_age, metrics.provider_slots,
+                  metrics.provider_slots_in_use, metrics.budget_used):  # fmt: skip
+        gauge.clear()
     metrics.known = Known(
         offers={name: offer.tier.value for name, offer in offers.items()},
         policies={name: policy.tier.value for name, policy in policies.items()},

@@ -2,10 +2,12 @@
 
 import io
 import json
+import logging
 
 import pytest
 import structlog
 
+from gateway.observe import configure_logging, never_log
 from gateway.observe.log import processors
 from gateway.observe.redaction import LEFT_OUT, MOST_CHARACTERS, Redaction
 
@@ -65,3 +67,19 @@ def test_what_on_call_needs_stays() -> None:
 
 def test_a_line_stays_short() -> None:
     assert len(logged(error="so " * 100_000)) < MOST_CHARACTERS + 500
+
+
+def test_what_libraries_log_goes_the_same_way() -> None:
+    out, root = io.StringIO(), logging.getLogger()
+    before = root.handlers[:], root.level
+    try:
+        configure_logging(as_json=True, stream=out)
+        never_log(["rotated-key-31415926"])
+        said = "Bearer kx_9aF3-zz and rotated-key-31415926"
+        logging.getLogger("uvicorn.error").error(said, exc_info=ValueError("a@b.io"))
+    finally:
+        root.handlers, root.level = before
+        structlog.reset_defaults()
+    line = json.loads(out.getvalue())
+    assert line["level"] == "error"
+    assert not [canary for canary in ("kx_9aF3", "31415926", "a@b.io") if canary in out.getvalue()]
