@@ -45,7 +45,9 @@ from gateway.engine.handover import HandOver
 from gateway.engine.health import Health
 from gateway.engine.inquiry import Inquiry
 from gateway.engine.intake import Intake
+from gateway.engine.lanes import Lanes
 from gateway.engine.late import Resolver
+from gateway.engine.race import Races
 from gateway.engine.reconcile import Reconciler, lease_of
 from gateway.engine.route import Route
 from gateway.engine.timing import Timing
@@ -196,12 +198,14 @@ async def _open(settings: Settings, clock: Clock, timing: Timing, stack: AsyncEx
     checkup = Health(current, SharedHealth(store, replica), metrics, clock)
     await checkup.start()
     stack.push_async_callback(checkup.aclose)
-    route = Route(current, kept, runner, delivery, checkup, witness, clock, timing)
+    corrections = Corrections(store, keep_ms=keep_ms, min_replicas=settings.state.confirmations)
+    lanes = Lanes(current, kept, runner, delivery, checkup, witness)
+    races = Races(current, kept, corrections, lanes, checkup, witness, clock, timing)
+    route = Route(current, kept, lanes, races, checkup, witness, clock, timing)
     handover = HandOver(egress, results, clock)
     engine = Engine(current, kept, route, handover, checkup, witness, metrics, clock, timing)
     await engine.start()
     stack.push_async_callback(engine.aclose)
-    corrections = Corrections(store, keep_ms=keep_ms, min_replicas=settings.state.confirmations)
     inquiry = Inquiry(wire, clock)
     resolver = Resolver(current, corrections, inquiry, delivery, handover, witness, clock, timing)
     charges = Charges(current, book, kept, corrections, inquiry, witness, clock, timing)

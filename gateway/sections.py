@@ -142,8 +142,17 @@ class KeySection(Section, frozen=True, kw_only=True):
     concurrency: int | None = None
 
 
+class HedgeSection(Section, frozen=True, kw_only=True):
+    """A second runner beside a slow first one. `max_extra_usd`: the most that it may cost an edit, in decimal dollars;
+    left out, only an offer that nobody bills runs. `after_s`: not sooner, however quick the first one usually is."""
+
+    max_extra_usd: str | None = None
+    after_s: Annotated[float, Meta(ge=0)] | None = None
+
+
 class TeamSection(Section, frozen=True, kw_only=True):
-    """`offers`: those that the team may use, left out is all. `tier`: its floor where a request names none."""
+    """`offers`: those that the team may use, left out is all. `tier`: its floor where a request names none.
+    `hedge` left out: no edit of the team has two runners."""
 
     policy: str
     offers: tuple[str, ...] | None = None
@@ -151,6 +160,7 @@ class TeamSection(Section, frozen=True, kw_only=True):
     keys: tuple[str | KeySection, ...] = ()
     budget: BudgetSection = BudgetSection()
     on_unknown: Literal["hold", "accept_risk"] = "hold"
+    hedge: HedgeSection | None = None
     require_idempotency_key: bool = False
 
 

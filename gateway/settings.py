@@ -9,6 +9,7 @@ from msgspec import Struct
 from adapters.contract import Adapter, Offer, Tier
 from gateway.secret import Secret
 from gateway.sections import LimitsSection, MetricsSection, Scope, ServerSection, StateSection
+from policies.hedge import Terms
 from policies.policy import Policy
 
 
@@ -48,7 +49,7 @@ class Key(Struct, frozen=True, kw_only=True):
 
 class Team(Struct, frozen=True, kw_only=True):
     """`offers` are those that it may use; None is all of them. `tier` is the floor where a request names none; None is
-    its policy's."""
+    its policy's. `hedge`: the second runner that it bought."""
 
     name: str
     policy: str
@@ -56,6 +57,7 @@ class Team(Struct, frozen=True, kw_only=True):
     tier: Tier | None = None
     budget: Budget = Budget()
     accepts_risk: bool = False
+    hedge: Terms | None = None
     requires_key: bool = False
 
 

@@ -67,6 +67,20 @@ def why_ranked(plan: Plan, offer: str) -> str:
     return f"{offer} is tried after {ahead.offer}: {_difference(one, ahead, plan, rank)}."
 
 
+def why_raced(plan: Plan, offer: str, first: str | None, *, lost: bool, is_open: bool) -> str:
+    """Why an attempt ran beside another one (`first`, where it is the second), and what it means that it lost.
+    `is_open`: what it cost is not known yet."""
+    began = "" if first is None else f"It was started beside {first}, which took longer than {_most(plan, first)}. "
+    if not lost:
+        return f"{began}It ended the race."
+    cost = "its price stays held until its cost is known" if is_open else "its cost is the price of the race"
+    return f"{began}Another runner was faster than {offer}: {cost}."
+
+
+def _most(plan: Plan, offer: str) -> str:
+    return f"the {plan.candidate(offer).most_s:.0f} s that it keeps 95 times in 100"
+
+
 def explained(plan: Plan) -> tuple[str, ...]:
     """The whole plan: its candidates in order, then what is left out."""
     ranked = (why_ranked(plan, candidate.offer) for candidate in plan.candidates)

@@ -8,7 +8,7 @@ first: nobody bills for it.
 from msgspec import Struct
 
 from policies.candidates import Candidate
-from policies.plans import Plan
+from policies.plans import Plan, worst_case_micro
 
 
 class Terms(Struct, frozen=True, kw_only=True):
@@ -42,9 +42,17 @@ def second_runner(
     return SecondRunner(offer=second.offer, after_s=after_s, extra_micro=second.price_micro)
 
 
+def to_hold_micro(plan: Plan, terms: Terms | None, most_micro: int | None) -> int:
+    """What an edit holds before its first attempt: its dearest candidate and a second runner, never more than it may
+    cost in all. Where `most_micro` leaves a second runner too little, none starts."""
+    worst_micro = worst_case_micro(plan) + worst_case_extra_micro(plan, terms)
+    return worst_micro if most_micro is None else min(worst_micro, most_micro)
+
+
 def worst_case_extra_micro(plan: Plan, terms: Terms | None) -> int:
-    """What to hold for a second runner before the first begins: the dearest that the terms permit."""
-    if terms is None:
+    """What to hold for a second runner before the first begins: the dearest that the terms permit. Beside an only
+    candidate nobody can run."""
+    if terms is None or len(plan.candidates) == 1:
         return 0
     permitted = (one.price_micro for one in plan.candidates if one.price_micro <= terms.max_extra_micro)
     return max(permitted, default=0)

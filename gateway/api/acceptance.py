@@ -75,7 +75,7 @@ async def _accepted(
         except Overloaded:
             raise ProblemError("overloaded", "this gateway follows as many edits as it may", retry_after_s=2) from None
         except (OverBudget, RefusedBefore, TooMany, LostClaim) as refusal:
-            refuse(refusal, key)
+            refuse(refusal, key, hedged=team_of(context.settings, key).hedge is not None)
 
 
 def _trace(request: AnyRequest) -> TraceContext | None:

@@ -11,6 +11,7 @@ from gateway.api.problems import FAILURES
 from gateway.api.routing import RoutingAnswer, routing
 from gateway.clock import iso
 from gateway.current import Current
+from gateway.engine.ends import spent_micro
 from gateway.money import usd
 from gateway.results import MissingPicture, Results
 from gateway.state.records import EditRecord, End, Image, Status
@@ -133,7 +134,8 @@ class Answers:
 def _cost(record: EditRecord, end: End) -> CostAnswer:
     sources = [attempt.cost_source for attempt in record.attempts if attempt.cost_source]
     quoted = record.plan.candidates[0].price_micro if record.plan.candidates else 0
-    return CostAnswer(usd=usd(end.cost_micro), source=sources[-1] if sources else None, quoted_usd=usd(quoted))
+    cost_micro = max(end.cost_micro, spent_micro(record.attempts))  # an outrun attempt's is known later than the end
+    return CostAnswer(usd=usd(cost_micro), source=sources[-1] if sources else None, quoted_usd=usd(quoted))
 
 
 def _adjustments(record: EditRecord, end: End) -> tuple[Adjustment, ...]:

@@ -15,9 +15,11 @@ from gateway.api.idempotency import fingerprint, idempotency_key
 from gateway.api.purse import Left
 from gateway.api.requests import AnyRequest, read_body
 from gateway.engine.order import Order
+from gateway.engine.terms import hedge_of, held_micro
 from gateway.money import usd
 from policies.explain import why_excluded, why_ranked
-from policies.plans import Plan, worst_case_micro
+from policies.hedge import worst_case_extra_micro
+from policies.plans import Plan
 from policies.reasons import Reason
 
 
@@ -56,7 +58,8 @@ class BudgetAnswer(Struct, frozen=True, kw_only=True):
 
 class QuoteAnswer(Struct, frozen=True, kw_only=True):
     """`candidates` is empty where nothing fits. `worst_case_usd` is what an edit would have held: the dearest
-    candidate, because any may deliver. `affordable`: every budget would hold it now."""
+    candidate, because any may deliver, and where the team bought one a second runner, which may cost
+    `second_runner_usd`. `affordable`: every budget would hold it now."""
 
     policy: str
     revision: str
@@ -64,6 +67,7 @@ class QuoteAnswer(Struct, frozen=True, kw_only=True):
     candidates: tuple[QuotedOffer, ...]
     exclusions: tuple[QuotedExclusion, ...]
     worst_case_usd: str
+    second_runner_usd: str | None
     affordable: bool
     budgets: tuple[BudgetAnswer, ...]
 
@@ -85,7 +89,8 @@ async def create_quote(request: AnyRequest, context: Given) -> QuoteAnswer:
 
 
 def _quote(context: Context, order: Order, plan: Plan, left: tuple[Left, ...]) -> QuoteAnswer:
-    worst_micro = worst_case_micro(plan)
+    hedge = hedge_of(context.settings, order.team)
+    worst_micro = held_micro(context.settings, order, plan)
     budgets = tuple(_budget(one, worst_micro) for one in left)
     return QuoteAnswer(
         policy=plan.policy,
@@ -97,6 +102,7 @@ def _quote(context: Context, order: Order, plan: Plan, left: tuple[Left, ...]) -
             for one in plan.exclusions
         ),
         worst_case_usd=usd(worst_micro),
+        second_runner_usd=usd(worst_case_extra_micro(plan, hedge)) if hedge else None,
         affordable=all(budget.enough for budget in budgets),
         budgets=budgets,
     )

@@ -17,11 +17,11 @@ _WHOSE = {
 }
 
 
-def refuse(refusal: OverBudget | RefusedBefore | TooMany | LostClaim, key: Key) -> NoReturn:
-    """The store's no, in words for the caller. Nothing was spent."""
+def refuse(refusal: OverBudget | RefusedBefore | TooMany | LostClaim, key: Key, *, hedged: bool = False) -> NoReturn:
+    """The store's no, in words for the caller. Nothing was spent. `hedged`: the team's edits hold for two runners."""
     match refusal:
         case OverBudget():
-            raise over_budget(refusal)
+            raise over_budget(refusal, hedged=hedged)
         case RefusedBefore():
             until = iso(refusal.until_ms)
             detail = f"a provider refused the same prompt and pictures; the refusal stands until {until}"
@@ -34,9 +34,11 @@ def refuse(refusal: OverBudget | RefusedBefore | TooMany | LostClaim, key: Key) 
             raise ProblemError("conflict", detail, field="Idempotency-Key", retry_after_s=1)
 
 
-def over_budget(refusal: OverBudget) -> ProblemError:
+def over_budget(refusal: OverBudget, *, hedged: bool = False) -> ProblemError:
     left = max(0, refusal.left_micro)
     detail = f"{_WHOSE[refusal.scope]} of ${usd(refusal.cap_micro)} ({refusal.window}) has ${usd(left)} left"
+    if hedged:
+        detail += "; an edit of this team holds the price of a second runner, too, as its `hedge` says"
     turns = None if refusal.turns_s is None else round(refusal.turns_s)
     return ProblemError(
         "budget",

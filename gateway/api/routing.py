@@ -4,8 +4,8 @@ from msgspec import Struct
 
 from gateway.engine.witness import outcome_of
 from gateway.money import usd
-from gateway.state.records import AttemptRecord, EditRecord
-from policies.explain import why_excluded, why_ranked
+from gateway.state.records import AttemptRecord, AttemptState, EditRecord
+from policies.explain import why_excluded, why_raced, why_ranked
 from policies.plans import Plan
 
 
@@ -22,12 +22,15 @@ class CandidateAnswer(Struct, frozen=True, kw_only=True, omit_defaults=True):
     why: str
 
 
-class AttemptAnswer(Struct, frozen=True, kw_only=True):
+class AttemptAnswer(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`why` is a sentence about an attempt of two that ran at once."""
+
     offer: str
     outcome: str
     seconds: float | None
     cost_usd: str | None
     message: str
+    why: str | None = None
 
 
 class RoutingAnswer(Struct, frozen=True, kw_only=True):
@@ -42,7 +45,7 @@ def routing(record: EditRecord) -> RoutingAnswer:
         policy=record.plan.policy,
         revision=record.revision,
         candidates=(*ranked(record.plan), *excluded(record.plan)),
-        attempts=tuple(_attempt(attempt) for attempt in record.attempts),
+        attempts=tuple(_attempt(record, attempt) for attempt in record.attempts),
     )
 
 
@@ -67,9 +70,22 @@ def excluded(plan: Plan) -> tuple[CandidateAnswer, ...]:
     )
 
 
-def _attempt(attempt: AttemptRecord) -> AttemptAnswer:
+def _attempt(record: EditRecord, attempt: AttemptRecord) -> AttemptAnswer:
     seconds = (attempt.closed_ms - attempt.opened_ms) / 1000 if attempt.closed_ms else None
     cost = None if attempt.cost_micro is None else usd(attempt.cost_micro)
     return AttemptAnswer(
-        offer=attempt.offer, outcome=outcome_of(attempt), seconds=seconds, cost_usd=cost, message=attempt.message
+        offer=attempt.offer,
+        outcome=outcome_of(attempt),
+        seconds=seconds,
+        cost_usd=cost,
+        message=attempt.message,
+        why=_raced(record, attempt),
     )
+
+
+def _raced(record: EditRecord, attempt: AttemptRecord) -> str | None:
+    first = next((one for one in record.attempts if one.number == attempt.beside), None)
+    if first is None and not attempt.lost:
+        return None
+    is_open = attempt.state is AttemptState.UNRESOLVED
+    return why_raced(record.plan, attempt.offer, first.offer if first else None, lost=attempt.lost, is_open=is_open)

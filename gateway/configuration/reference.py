@@ -42,6 +42,7 @@ TABLES: tuple[tuple[str, type[Struct], str], ...] = (
     ("policies.NAME.rules", sections.RuleSection, "A list of tables: `[[policies.NAME.rules]]`."),
     ("policies.NAME.rules.when", When, ""),
     ("teams.NAME", sections.TeamSection, ""),
+    ("teams.NAME.hedge", sections.HedgeSection, ""),
     ("teams.NAME.keys", sections.KeySection, "Either hashes alone, or a list of tables: `[[teams.NAME.keys]]`."),
 )
 

@@ -2,13 +2,15 @@
 
 import re
 from collections.abc import Mapping
+from math import isfinite
 from typing import Any
 
 from adapters.contract import Offer
 from gateway.configuration.place import SettingsError, converted, listed
 from gateway.money import micro_from_usd
-from gateway.sections import BudgetSection, KeySection, TeamSection
+from gateway.sections import BudgetSection, HedgeSection, KeySection, TeamSection
 from gateway.settings import Budget, Key, Team
+from policies.hedge import Terms
 from policies.policy import Policy
 
 _TEAM_NAME = re.compile(r"[a-z0-9_-]{1,64}")
@@ -32,6 +34,7 @@ def team(
         tier=settings.tier,
         budget=budget(f"{place}.budget", settings.budget),
         accepts_risk=settings.on_unknown == "accept_risk",
+        hedge=_hedge(f"{place}.hedge", settings.hedge),
         requires_key=settings.require_idempotency_key,
     )
     return found, keys
@@ -73,6 +76,18 @@ def _key(place: str, team: str, index: int, key: str | KeySection) -> Key:
         per_minute=section.per_minute,
         concurrency=section.concurrency,
     )
+
+
+def _hedge(place: str, section: HedgeSection | None) -> Terms | None:
+    if section is None:
+        return None
+    try:
+        extra_micro = 0 if section.max_extra_usd is None else micro_from_usd(section.max_extra_usd)
+    except ValueError as error:
+        raise SettingsError(f"{place}.max_extra_usd: {error}") from None
+    if section.after_s is not None and not isfinite(section.after_s):
+        raise SettingsError(f"{place}.after_s: {section.after_s:g} is no time; expected seconds, or leave it out")
+    return Terms(max_extra_micro=extra_micro, after_s=section.after_s)
 
 
 def budget(place: str, section: BudgetSection) -> Budget:

@@ -4,6 +4,7 @@ Submit, upload, poll, looking up a lost answer and resuming after a crash are th
 lost is resolved before anything else happens; what cannot be resolved in its time is `Unresolved`, never a failure.
 """
 
+from collections.abc import Callable
 from hashlib import sha256
 
 from msgspec import Struct
@@ -70,6 +71,10 @@ _NEVER_CAME = Failed(
 )
 
 
+Accepted = Callable[[AttemptRecord], None]
+"""Told once of an attempt whose provider works on it, as it is to be followed on from there."""
+
+
 class Runner:
     """What every run needs."""
 
@@ -77,18 +82,35 @@ class Runner:
         self.wire, self.edits, self.clock, self.witness, self.timing = wire, edits, clock, witness, timing
 
     async def run(
-        self, record: EditRecord, provider: Provider, offer: Offer, attempt: AttemptRecord, *, resumed: bool = False
+        self,
+        record: EditRecord,
+        provider: Provider,
+        offer: Offer,
+        attempt: AttemptRecord,
+        *,
+        resumed: bool = False,
+        accepted: Accepted | None = None,
     ) -> Ran:
         """Follows `attempt` to its end. Its stamp must be fresh, unless it is `resumed` from a record: then a submit
         that was stamped is treated as unknown, never as not sent. Raises `Fenced` where another replica took over."""
-        run = _Run(self, record, provider, offer, attempt)
+        run = _Run(self, record, provider, offer, attempt, accepted or _unheard)
         return await (run.resume() if resumed else run.begin())
+
+
+def _unheard(_attempt: AttemptRecord) -> None: ...
 
 
 class _Run:
     def __init__(
-        self, runner: Runner, record: EditRecord, provider: Provider, offer: Offer, attempt: AttemptRecord
+        self,
+        runner: Runner,
+        record: EditRecord,
+        provider: Provider,
+        offer: Offer,
+        attempt: AttemptRecord,
+        accepted: Accepted,
     ) -> None:
+        self._tell_accepted = accepted
         self._runner, self._record, self._provider, self._offer = runner, record, provider, offer
         self._attempt = attempt
         self._asked = Attempt(id=attempt.id, number=attempt.number, edit=record.edit, offer=offer)
@@ -107,6 +129,7 @@ class _Run:
         call = self._attempt.call
         if self._attempt.state is AttemptState.ACCEPTED and not call.step.may_cost:
             self._accepted_s = self._began_s
+            self._tell_accepted(self._attempt)
             return await self._follow(call)
         if self._is_own_question(call):
             return await self._follow(call)
@@ -206,11 +229,14 @@ class _Run:
         return max(step.after, guard_s)
 
     async def _poll(self, step: Next) -> Ran | HttpCall:
-        if self._accepted_s is None:
+        is_news = self._accepted_s is None
+        if is_news:
             self._accepted_s, self._unknown_since_s = self._now(), None
             self._attempt = replace(self._attempt, state=AttemptState.ACCEPTED)
         if step.call.carry != self._attempt.call.carry:  # an id that only this reply told: stored before it is used
             await self._store(step.call)
+        if is_news:
+            self._tell_accepted(replace(self._attempt, call=step.call))
         return await self._in_rhythm(step.call, step.after)
 
     async def _in_rhythm(self, call: HttpCall, least_s: float) -> Ran | HttpCall:

@@ -70,6 +70,13 @@ def unresolved(attempt: AttemptRecord, outcome: Unresolved) -> AttemptRecord:
     )
 
 
+def outrun(attempt: AttemptRecord, offer: Offer) -> AttemptRecord:
+    """Another attempt ended the edit while this one ran. Where it is billed nobody knows yet what it will cost: its
+    price stays held until that is known."""
+    state = AttemptState.UNRESOLVED if offer.billed else AttemptState.RELEASED
+    return replace(attempt, state=state, lost=True, message="another runner was faster")
+
+
 def _settled(
     attempt: AttemptRecord, cost_micro: int | None, price_micro: int, offer: Offer, *, message: str
 ) -> AttemptRecord:
@@ -89,7 +96,7 @@ def succeeded(record: EditRecord, attempt: AttemptRecord, result: Delivered, *, 
         status=Status.SUCCEEDED,
         offer=attempt.offer,
         images=result.images,
-        cost_micro=spent_micro((*record.attempts[: attempt.number - 1], attempt)),
+        cost_micro=spent_micro((*(one for one in record.attempts if one.number != attempt.number), attempt)),
         late=late,
         notes=result.notes,
     )

@@ -16,7 +16,7 @@ from gateway.engine.health import Admitted, Health
 from gateway.engine.order import Order
 from gateway.engine.pauses import Pauses
 from gateway.engine.route import Route
-from gateway.engine.terms import terms, wishes
+from gateway.engine.terms import hedge_of, terms, wishes
 from gateway.engine.timing import Timing
 from gateway.engine.witness import Witness
 from gateway.identity import edit_id
@@ -138,8 +138,8 @@ class Engine:
         """Accepts the edit, with its first attempt where a provider is well and has a place for it."""
         said, attempt = await self._route.admitted(record), None
         admission = said if isinstance(said, Admitted) else None
-        first = self._route.prepared(record, admission.offer) if admission else None
-        permit = self._route.place(first.offer).permit if first else None
+        first = self._route.lanes.prepared(record, admission.offer) if admission else None
+        permit = self._route.lanes.place(first.offer).permit if first else None
         try:
             record, attempt = await self._edits.accept(record, first, permit, terms=agreed)
         except InDoubt:
@@ -172,6 +172,7 @@ class Engine:
             wish=order.wish,
             plan=self.plan(order),
             revision=self._current.settings.revision,
+            hedge=hedge_of(self._current.settings, order.team),
             trace_id=trace.trace_id,
             span_id=trace.span_id,
             owner=self._edits.replica,
@@ -239,6 +240,7 @@ class Engine:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self._route.aclose()
         await self._handover.aclose()
         try:
             for record in self._in_doubt.values():

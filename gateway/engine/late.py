@@ -17,7 +17,7 @@ from gateway.engine.comparison import Finding
 from gateway.engine.delivery import Delivered, Delivery
 from gateway.engine.handover import HandOver
 from gateway.engine.inquiry import Inquiry
-from gateway.engine.route import Place
+from gateway.engine.lanes import Place
 from gateway.engine.timing import Timing
 from gateway.engine.witness import Witness
 from gateway.observe import log

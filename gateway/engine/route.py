@@ -4,40 +4,31 @@ Each attempt is written before it is sent and closed before the next is opened. 
 path at the place that the record tells; there is no second engine.
 """
 
-from msgspec import Struct
 from msgspec.structs import replace
 
-from adapters.contract import Attempt, Done, Failed, FailureKind, Fate, Next, Offer
+from adapters.contract import Failed, FailureKind, Fate
 from gateway.clock import Clock
 from gateway.current import Current
 from gateway.engine import ends
-from gateway.engine.attempts import Ran, Runner, Unresolved, attempt_id
-from gateway.engine.delivery import Delivered, Delivery
+from gateway.engine.attempts import Unresolved
+from gateway.engine.delivery import Delivered
 from gateway.engine.health import LOOK_S, Admitted, Health, NotNow
-from gateway.engine.terms import caps
+from gateway.engine.lanes import Lane, Lanes, Over
+from gateway.engine.race import Races
 from gateway.engine.timing import Timing
 from gateway.engine.witness import Witness
-from gateway.settings import Provider
-from gateway.state.budgets import Caps, OverBudget
-from gateway.state.edits import Edits, NoPermit, Permit
-from gateway.state.records import AttemptRecord, AttemptState, EditRecord, End, Status
+from gateway.state.budgets import OverBudget
+from gateway.state.edits import Edits, NoPermit
+from gateway.state.records import AttemptRecord, AttemptState, EditRecord, End, Status, with_attempt
 from policies.plans import Plan
-from policies.react import VERDICTS, Decision, GiveUp, Refuse, Tried, TryOffer, decide
-
-
-class Place(Struct, frozen=True):
-    """Where an attempt goes: the offer, and the account that it is bought from."""
-
-    offer: Offer
-    provider: Provider
-
-    @property
-    def permit(self) -> Permit:
-        return Permit(account=self.provider.name, limit=self.provider.max_concurrency)
+from policies.react import VERDICTS, Action, Decision, GiveUp, Refuse, Tried, TryOffer, decide
 
 
 class NotRepeated(GiveUp, frozen=True, kw_only=True):
     """Only the retry budget forbids another attempt."""
+
+
+_NOT_CONFIGURED = "the configuration no longer has {}"
 
 
 class Route:
@@ -47,43 +38,17 @@ class Route:
         self,
         current: Current,
         edits: Edits,
-        runner: Runner,
-        delivery: Delivery,
+        lanes: Lanes,
+        races: Races,
         health: Health,
         witness: Witness,
         clock: Clock,
         timing: Timing,
     ) -> None:
-        self._current, self._edits, self._runner, self._delivery = current, edits, runner, delivery
+        self._current, self._edits, self.lanes, self._races = current, edits, lanes, races
         self._health, self._witness, self._clock, self._timing = health, witness, clock, timing
 
     # --- entering -------------------------------------------------------------------------------------------------
-
-    def place(self, offer: str) -> Place:
-        """Raises `KeyError` for an offer that neither this configuration has nor one before it in this process."""
-        if found := self._current.find(offer):
-            return Place(*found)
-        raise KeyError(offer)
-
-    def prepared(self, record: EditRecord, offer: str) -> AttemptRecord:
-        """The next attempt of an edit at `offer`, as intent: pure, nothing is sent."""
-        place = self.place(offer)
-        count = sum(attempt.offer == offer for attempt in record.attempts)
-        identity = attempt_id(record.origin, offer, count)
-        number = len(record.attempts) + 1
-        step: Next = place.provider.adapter.submit(
-            Attempt(id=identity, number=number, edit=record.edit, offer=place.offer)
-        )
-        return AttemptRecord(
-            id=identity,
-            number=number,
-            offer=offer,
-            provider=place.provider.name,
-            price_micro=record.plan.candidate(offer).price_micro,
-            pictures=record.edit.n,
-            state=AttemptState.INTENT,
-            call=step.call,
-        )
 
     async def admitted(self, record: EditRecord, offer: str | None = None) -> Admitted | NotNow:
         """Where the next attempt may be opened now: at `offer`, else at the first of the plan that this edit has not
@@ -117,26 +82,39 @@ class Route:
         yet. Raises `Fenced`."""
         if attempt is None:
             return await self._open(record, TryOffer(offer=record.plan.candidates[0].offer))
-        return await self._run(record, attempt, admission)
+        return await self._run(record, Lane(attempt, admission))
 
     async def begin(self, record: EditRecord) -> EditRecord:
         """As `follow`, for an edit of ours of which nothing was sent since it was accepted a while ago: what was
         stamped then is stamped anew. Raises `Fenced`."""
         if not record.attempts:
             return await self._begin(record)
-        return await self._run(record, await self._edits.store(record, record.attempts[0]), None)
+        return await self._run(record, Lane(await self._edits.store(record, record.attempts[0])))
 
     async def resume(self, record: EditRecord) -> EditRecord:
         """From the record of a replica that is gone. Raises `Fenced`."""
-        last = record.attempts[-1] if record.attempts else None
-        if last is None:
+        running = [attempt for attempt in record.attempts if attempt.state.is_open]
+        if running:
+            return await self._rejoin(record, running)
+        if not record.attempts:
             return await self._begin(record)
-        if last.state.is_open and not self._current.find(last.offer):
-            lost = Unresolved(f"the configuration no longer has {last.offer}")
-            return await self._leave(record, ends.unresolved(last, lost), lost.message)
-        if last.state.is_open:
-            return await self._run(record, last, None, resumed=True)
+        last = record.attempts[-1]
         return await self._after(record, last, _failed_of(last), closed=True)
+
+    async def _rejoin(self, record: EditRecord, running: list[AttemptRecord]) -> EditRecord:
+        """One open attempt, or two of a race. What the configuration lost cannot be followed."""
+        here = [attempt for attempt in running if self._current.find(attempt.offer)]
+        gone = [
+            ends.unresolved(one, Unresolved(_NOT_CONFIGURED.format(one.offer))) for one in running if one not in here
+        ]
+        for attempt in gone if here else gone[:-1]:
+            record = await self._closed(record, attempt)
+        if not here:
+            return await self._leave(record, gone[-1], gone[-1].message)
+        return await self._run(record, *(Lane(attempt, resumed=True) for attempt in here))
+
+    async def aclose(self) -> None:
+        await self._races.aclose()
 
     # --- the path -------------------------------------------------------------------------------------------------
 
@@ -155,29 +133,18 @@ class Route:
             admission = await self.admitted(record, step.offer)
             if isinstance(admission, Admitted):
                 try:
-                    opened = await self._opened(record, admission)
+                    opened = await self.lanes.opened(record, admission)
                 except OverBudget as refusal:
                     self._witness.denied(refusal)
                     return await self._finish(record, ends.over_budget(record.attempts, refusal), None)
                 if not isinstance(opened, NoPermit):
-                    record = _with(replace(record, status=Status.RUNNING), opened)
-                    return await self._run(record, opened, admission)
+                    record = with_attempt(replace(record, status=Status.RUNNING), opened)
+                    return await self._run(record, Lane(opened, admission))
             if not self._may_wait(record, step.offer):
                 late = ends.out_of_service if isinstance(admission, NotNow) else ends.too_late
                 return await self._finish(record, late(record.attempts), None)
             with self._witness.waiting():
                 await self._sleep(self._pause_s(admission))
-
-    async def _opened(self, record: EditRecord, admission: Admitted) -> AttemptRecord | NoPermit:
-        """The attempt, written; what `admission` took is free again where it was not."""
-        attempt, permit = self.prepared(record, admission.offer), self.place(admission.offer).permit
-        opened = NoPermit()
-        try:
-            opened = await self._edits.open(record, attempt, permit, caps=self._caps(record))
-        finally:
-            if isinstance(opened, NoPermit):
-                self._health.let_go(admission)
-        return opened
 
     def _may_wait(self, record: EditRecord, offer: str) -> bool:
         """Whether something of the plan can still be expected in time."""
@@ -191,48 +158,41 @@ class Route:
             pause_s = max(pause_s, min(admission.wait_s, LOOK_S))
         return pause_s * (0.5 + self._clock.chance())
 
-    async def _run(
-        self, record: EditRecord, attempt: AttemptRecord, admission: Admitted | None, *, resumed: bool = False
-    ) -> EditRecord:
-        place = self.place(attempt.offer)
-        if not resumed:
-            self._health.submitted(attempt.provider, repeat=_is_repeat(record, attempt))
-        self._witness.attempt_began(record, attempt)
-        with self._health.watching(attempt, record.plan.candidate(attempt.offer).most_s, admission) as watch:
-            ran = await self._runner.run(record, place.provider, place.offer, attempt, resumed=resumed)
-            if not resumed:
-                self._witness.acknowledged(attempt, ran.accepted_s)
-            result = await self._result(record, place, ran)
-            ended = _ended(ran, result, place.offer)
-            watch.ended(ended, None if resumed else ran.accepted_s, timed=not resumed)
-        match result:
+    async def _run(self, record: EditRecord, *lanes: Lane) -> EditRecord:
+        """What is open, to the end of the edit."""
+        decided = await self._races.run(record, *lanes)
+        try:
+            ended = await self._concluded(decided.record, decided.over)
+        except BaseException:
+            for task in decided.outrun:
+                task.cancel()
+            raise
+        self._races.follow_on(ended, decided.outrun)
+        return ended
+
+    async def _concluded(self, record: EditRecord, over: Over) -> EditRecord:
+        attempt = over.attempt
+        match over.result:
             case Delivered():
                 late = self._remaining_s(record) < 0
-                return await self._finish(record, ends.succeeded(record, ended, result, late=late), ended)
+                return await self._finish(record, ends.succeeded(record, attempt, over.result, late=late), attempt)
             case Failed():
-                return await self._after(record, ended, result)
+                return await self._after(record, attempt, over.result)
             case Unresolved():
-                return await self._after(record, ended, _as_failure(result))
-
-    async def _result(self, record: EditRecord, place: Place, ran: Ran) -> Delivered | Failed | Unresolved:
-        if not isinstance(ran.outcome, Done):
-            return ran.outcome
-        return await self._delivery.deliver(record, place.provider, place.offer, ran.attempt.id, ran.outcome)
+                return await self._after(record, attempt, _as_failure(over.result))
 
     async def _after(
         self, record: EditRecord, attempt: AttemptRecord, failed: Failed, *, closed: bool = False
     ) -> EditRecord:
         """A failure that is proven: the next offer, or the end."""
-        record = _with(record, attempt)
-        if attempt.state is AttemptState.UNRESOLVED and not self._accepts_risk(record):
-            return await self._leave(record, attempt, failed.message)
+        record = with_attempt(record, attempt)
+        at_risk = _holds_unresolved(record) and failed.kind is not FailureKind.MODERATED
+        if at_risk and not self._accepts_risk(record):
+            return await self._leave(record, attempt, failed.message, closed=closed)
         decision = self._decide(record, failed)
         match decision:
             case TryOffer():
-                if not closed:
-                    attempt = await self._edits.close(record, attempt)
-                    record = _with(record, attempt)
-                    self._witness.attempt_ended(record, attempt)
+                record = record if closed else await self._closed(record, attempt)
                 self._witness.fell_back(attempt, decision.offer, failed.kind)
                 return await self._open(record, decision)
             case Refuse():
@@ -248,10 +208,16 @@ class Route:
             case _:
                 return await self._leave(record, ends.unresolved(attempt, Unresolved(failed.message)), failed.message)
 
+    async def _closed(self, record: EditRecord, attempt: AttemptRecord) -> EditRecord:
+        closed = await self._edits.close(record, attempt)
+        record = with_attempt(record, closed)
+        self._witness.attempt_ended(record, closed)
+        return record
+
     async def _leave(
         self, record: EditRecord, attempt: AttemptRecord, message: str, *, closed: bool = False
     ) -> EditRecord:
-        record = _with(record, attempt)
+        record = with_attempt(record, attempt)
         return await self._finish(record, ends.left_unresolved(record.attempts, message), None if closed else attempt)
 
     async def _finish(self, record: EditRecord, end: End, attempt: AttemptRecord | None) -> EditRecord:
@@ -265,7 +231,8 @@ class Route:
     # --- deciding -------------------------------------------------------------------------------------------------
 
     def _decide(self, record: EditRecord, failed: Failed) -> Decision:
-        now_ms = self._clock.now_ms()
+        now_ms, final = self._clock.now_ms(), _final_of(record)
+        failed = _failed_of(final) if final else failed
         history = tuple(
             Tried(offer=tried.offer, kind=tried.failure, not_before_s=_still_to_wait_s(tried, now_ms))
             for tried in record.attempts
@@ -284,9 +251,6 @@ class Route:
         team = self._current.settings.teams.get(record.team)
         return team is not None and team.accepts_risk
 
-    def _caps(self, record: EditRecord) -> Caps:
-        return caps(self._current.settings, record.team, record.key_id)
-
     def _remaining_s(self, record: EditRecord) -> float:
         """Of the deadline; all of it for an edit that is only about to be accepted."""
         now_ms = self._clock.now_ms()
@@ -295,29 +259,6 @@ class Route:
     async def _sleep(self, seconds: float) -> None:
         if seconds > 0:
             await self._clock.sleep(seconds)
-
-
-def _with(record: EditRecord, attempt: AttemptRecord) -> EditRecord:
-    """The record with `attempt` in the place of its number, whether it was there or comes next."""
-    return replace(record, attempts=(*record.attempts[: attempt.number - 1], attempt))
-
-
-def _ended(ran: Ran, result: Delivered | Failed | Unresolved, offer: Offer) -> AttemptRecord:
-    """The attempt as it will be closed."""
-    done = ran.outcome if isinstance(ran.outcome, Done) else None
-    match result:
-        case Delivered():
-            assert done is not None
-            return ends.delivered(ran.attempt, done, result, offer)
-        case Failed():
-            return ends.failed(ran.attempt, result, offer, done)
-        case Unresolved():
-            return ends.unresolved(ran.attempt, result)
-
-
-def _is_repeat(record: EditRecord, attempt: AttemptRecord) -> bool:
-    """Its provider has failed this edit before."""
-    return any(one.provider == attempt.provider and one.number < attempt.number for one in record.attempts)
 
 
 def _as_failure(outcome: Unresolved) -> Failed:
@@ -343,6 +284,12 @@ def _failed_of(attempt: AttemptRecord) -> Failed:
     assert attempt.failure is not None
     assert attempt.fate is not None
     return Failed(kind=attempt.failure, fate=attempt.fate, message=attempt.message, retry_after=attempt.retry_after_s)
+
+
+def _final_of(record: EditRecord) -> AttemptRecord | None:
+    """Of a race, the runner after whose failure nothing is tried again, though the other one went on."""
+    stops = (one for one in record.attempts if one.failure and VERDICTS[one.failure].action is Action.STOP)
+    return next(stops, None)
 
 
 def _still_sold(plan: Plan, current: Current) -> Plan:

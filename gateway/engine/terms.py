@@ -9,7 +9,9 @@ from gateway.settings import Budget, Settings
 from gateway.state.budgets import Cap, Caps
 from gateway.state.terms import Terms
 from policies.facts import Facts
-from policies.plans import Plan, worst_case_micro
+from policies.hedge import Terms as Hedge
+from policies.hedge import to_hold_micro
+from policies.plans import Plan
 from policies.policy import resolve
 from policies.wishes import Wishes
 
@@ -28,15 +30,26 @@ def wishes(settings: Settings, order: Order, facts: Facts) -> Wishes:
 
 
 def terms(settings: Settings, order: Order, plan: Plan) -> Terms:
-    """One hold per edit: the dearest candidate, because any of them may deliver. A team that accepts the risk of a
-    duplicate has that one held too, when it comes to it."""
+    """One hold per edit: the dearest candidate, because any of them may deliver, and the second runner that its team
+    bought. A team that accepts the risk of a duplicate has that one held too, when it comes to it."""
     return Terms(
-        hold_micro=worst_case_micro(plan),
+        hold_micro=held_micro(settings, order, plan),
         caps=caps(settings, order.team, order.key_id),
         claim=order.claim,
         content=content_hash(order.edit),
         most_open=order.most_open,
     )
+
+
+def held_micro(settings: Settings, order: Order, plan: Plan) -> int:
+    """What accepting the order holds."""
+    return to_hold_micro(plan, hedge_of(settings, order.team), order.wish.max_cost_micro)
+
+
+def hedge_of(settings: Settings, team: str) -> Hedge | None:
+    """The second runner that a team bought."""
+    found = settings.teams.get(team)
+    return found.hedge if found else None
 
 
 def caps(settings: Settings, team: str, key_id: str) -> Caps:

@@ -9,6 +9,7 @@ from adapters.contract import FailureKind, Outcome, Step
 from gateway.current import Current
 from gateway.engine.comparison import Finding
 from gateway.engine.spans import Spans
+from gateway.ledger.rows import HEDGE_LOST
 from gateway.observe import Metrics, log
 from gateway.observe.tracecontext import TraceContext
 from gateway.observe.tracing import Tracer, Untraced
@@ -16,7 +17,7 @@ from gateway.state.budgets import OverBudget
 from gateway.state.records import AttemptRecord, AttemptState, EditRecord, End, Status
 from policies.plans import Plan
 
-DUPLICATE = "duplicate"
+DUPLICATE, HEDGE = "duplicate", "hedge"
 
 
 class EditOutcome(StrEnum):
@@ -119,10 +120,10 @@ class Witness:
         seconds = max(0, attempt.closed_ms - attempt.opened_ms) / 1000
         self._metrics.attempts.labels(offer, outcome, str(attempt.number)).inc(exemplar=exemplar)
         self._metrics.attempt_seconds.labels(offer, outcome).observe(seconds, exemplar)
-        if attempt.state is AttemptState.UNRESOLVED:
+        if attempt.state is AttemptState.UNRESOLVED and not attempt.lost:
             self._metrics.unresolved.labels(offer).inc()
         self._spans.attempt_ended(attempt, outcome)
-        self._charged(attempt, None if attempt.failure is None else outcome)
+        self._charged(attempt, HEDGE if attempt.lost else None if attempt.failure is None else outcome)
         log.info(
             "attempt_ended", edit=record.id, attempt=attempt.id, number=attempt.number, offer=attempt.offer,
             outcome=outcome, seconds=seconds, cost_micro=attempt.cost_micro, trace=record.trace_id,
@@ -147,7 +148,8 @@ class Witness:
         """What became of an unresolved attempt was found out; the edit was counted when it was left unresolved."""
         outcome = outcome_of(attempt)
         twice = record.end is not None and record.end.offer not in (None, attempt.offer)
-        self._charged(attempt, outcome if attempt.failure is not None else DUPLICATE if twice else None)
+        beside = HEDGE if attempt.lost else DUPLICATE if twice else None
+        self._charged(attempt, outcome if attempt.failure is not None else beside)
         log.warning(
             "attempt_reconciled", edit=record.id, attempt=attempt.id, offer=attempt.offer, state=attempt.state.value,
             outcome=outcome, cost_micro=attempt.cost_micro, status=record.status.value, trace=record.trace_id,
@@ -219,7 +221,9 @@ def edit_outcome(record: EditRecord, end: End) -> EditOutcome:
 
 
 def outcome_of(attempt: AttemptRecord) -> str:
-    """`done`, `unresolved`, the kind of the failure, or where the attempt stands."""
+    """`done`, `unresolved`, `hedge_lost`, the kind of the failure, or where the attempt stands."""
+    if attempt.lost and attempt.failure is None:
+        return HEDGE_LOST
     if attempt.state is AttemptState.UNRESOLVED:
         return attempt.state.value
     if attempt.failure is not None:

@@ -13,6 +13,10 @@ class RowKind(StrEnum):
     CORRECT = "correct"  # late truth about an attempt: an operator's or the reconciler's word
 
 
+HEDGE_LOST = "hedge_lost"
+"""The outcome of an attempt that another one outran: what it cost is the price of the race."""
+
+
 class Mark(StrEnum):
     """Why an edit may be charged for more than one attempt, or open one beside another. Each is bought, or alerted."""
 
@@ -28,8 +32,9 @@ class Row(Struct, frozen=True, kw_only=True, omit_defaults=True):
     `settled_micro` what was charged (a correction's may be negative). `source` is provider, table, local or operator.
     `key_hash` is the SHA-256 of the caller's idempotency key. `tags` are the caller's metadata.
 
-    `outcome`: an attempt's is `done`, `released`, `unresolved` or the kind of its failure; an edit's is its status, or
-    `undone` where its acceptance was taken back and nothing was sent. An unresolved edit has a second finish row.
+    `outcome`: an attempt's is `done`, `released`, `unresolved`, `hedge_lost` or the kind of its failure; an edit's is
+    its status, or `undone` where its acceptance was taken back and nothing was sent. An unresolved edit has a second
+    finish row.
     `place` sorts rows in the order in which their steps took effect; like `at_ms`, it is set when the outbox is read.
     """
 

@@ -18,7 +18,7 @@ BUDGET_SCOPES = ("gateway", "team", "key")
 BUDGET_WINDOWS = ("day", "month", "total")
 CHARGED_FAILURES = (
     FailureKind.MODERATED.value, FailureKind.TASK_FAILED.value, FailureKind.BAD_PICTURE.value,
-    FailureKind.EXPIRED.value, "duplicate",
+    FailureKind.EXPIRED.value, "duplicate", "hedge",
 )  # fmt: skip
 
 

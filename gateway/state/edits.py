@@ -20,7 +20,7 @@ from gateway.state.budgets import Caps, amount, over_budget, scopes
 from gateway.state.connection import StoreUnavailable, unavailable
 from gateway.state.documents import read_edit, write_attempt, write_edit, write_end, write_row
 from gateway.state.entries import accept_row, close_row, finish_row, open_row, undo_row
-from gateway.state.records import AttemptRecord, AttemptState, EditRecord, End, Status
+from gateway.state.records import AttemptRecord, AttemptState, EditRecord, End, Status, with_attempt
 from gateway.state.scripts import Reply, Scripts, Step, TooFewReplicas
 from gateway.state.terms import Terms, agree
 
@@ -168,7 +168,8 @@ class Edits:
     async def open(
         self, record: EditRecord, attempt: AttemptRecord, permit: Permit | None, *, caps: Caps = _NO_CAPS
     ) -> AttemptRecord | NoPermit:
-        """Writes the next attempt, numbered from 1, before anything of it is sent. No other may be open.
+        """Writes the next attempt, numbered from 1, before anything of it is sent. No other may be open, but
+        for an accepted one that this one is opened `beside`.
 
         Its price comes out of what the edit still holds. Where that is too little, the hold is topped up: never past a
         cap, nor past what the edit may cost in all, else `OverBudget`. After `StoreUnavailable` (too few replicas may
@@ -189,6 +190,7 @@ class Edits:
             most(record),
             caps.words(),
             write_row(open_row(record, attempt)),
+            "" if attempt.beside is None else "1",
         )
         if reply[0] == b"over_budget":
             raise over_budget(reply)
@@ -256,7 +258,7 @@ class Edits:
             write_row(finish_row(record, end)),
         )
         finished = replace(record, status=end.status, end=end, finished_ms=_ms(now))
-        return finished if attempt is None else _with(finished, replace(attempt, closed_ms=_ms(now)))
+        return finished if attempt is None else with_attempt(finished, replace(attempt, closed_ms=_ms(now)))
 
     async def get(self, edit_id: str) -> EditRecord | None:
         """The whole record, or None for an id that the store does not hold."""
@@ -355,9 +357,3 @@ def _posted(attempt: AttemptRecord, now_ms: int) -> AttemptRecord:
     if not posting(attempt):
         return attempt
     return replace(attempt, posted_ms=now_ms, first_posted_ms=attempt.first_posted_ms or now_ms)
-
-
-def _with(record: EditRecord, attempt: AttemptRecord) -> EditRecord:
-    """The record with this attempt in its place; a caller's own record may lag behind by a few."""
-    others = (other for other in record.attempts if other.number != attempt.number)
-    return replace(record, attempts=tuple(sorted((*others, attempt), key=lambda each: each.number)))

@@ -5,7 +5,7 @@ The step itself adds what only it knows: the time, what the edit holds after it,
 
 from msgspec.structs import replace
 
-from gateway.ledger.rows import Mark, Row, RowKind
+from gateway.ledger.rows import HEDGE_LOST, Mark, Row, RowKind
 from gateway.state.claims import Claim
 from gateway.state.records import AttemptRecord, AttemptState, EditRecord, End
 
@@ -24,10 +24,11 @@ def accept_row(record: EditRecord, claim: Claim | None) -> Row:
 
 
 def open_row(record: EditRecord, attempt: AttemptRecord) -> Row:
-    """Opened beside an attempt that is unresolved: the risk of paying twice is the team's own choice."""
+    """Marked where it is opened beside an attempt that still runs (the team bought a second one), or that is unresolved
+    (the risk of paying twice is the team's own choice)."""
     row = _of_attempt(RowKind.OPEN, f"{attempt.number}/open", record, attempt)
     at_risk = any(earlier.state is AttemptState.UNRESOLVED for earlier in record.attempts)
-    mark = Mark.ACCEPT_RISK if at_risk else None
+    mark = Mark.HEDGE if attempt.beside is not None else Mark.ACCEPT_RISK if at_risk else None
     return replace(row, quoted_micro=attempt.price_micro, pictures=attempt.pictures, mark=mark)
 
 
@@ -92,4 +93,6 @@ def _outcome(attempt: AttemptRecord) -> str:
         return attempt.state.value
     if attempt.failure is not None:
         return attempt.failure.value
+    if attempt.lost:
+        return HEDGE_LOST
     return "done" if attempt.state is AttemptState.SETTLED else attempt.state.value

@@ -4,8 +4,10 @@ and its end (written once). All times are epoch milliseconds of the store's cloc
 from enum import StrEnum
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from adapters.contract import Edit, FailureKind, Fate, HttpCall, ImageFormat, Tier
+from policies.hedge import Terms as Hedge
 from policies.plans import Plan
 
 
@@ -44,6 +46,8 @@ class AttemptRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `price_micro` is for all of its `pictures`. `posted_ms` is the stamp of the last submit or resubmit,
     `first_posted_ms` of the first. `tried` counts the ways of `recover` already used. `cost_micro` is set when settled.
+    `beside` is the number of the slower attempt that it was started beside; `lost`: another one ended the edit first,
+    and what this one costs is the price of that race.
     """
 
     id: str
@@ -67,6 +71,8 @@ class AttemptRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
     fate: Fate | None = None
     retry_after_s: float | None = None
     message: str = ""
+    beside: int | None = None
+    lost: bool = False
 
     @property
     def charged_micro(self) -> int | None:
@@ -138,7 +144,7 @@ class EditRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One edit, whole. `version` is the record's schema: a release reads its own and the one before.
 
     `origin` is what attempt ids derive from. `owner` is the replica that works on it; every write carries `epoch`.
-    `trace_id` and `span_id` name the span that began it.
+    `trace_id` and `span_id` name the span that began it. `hedge`: the second runner that was bought and held for.
     """
 
     id: str
@@ -149,6 +155,7 @@ class EditRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
     wish: Wish
     plan: Plan
     revision: str
+    hedge: Hedge | None = None
     trace_id: str | None = None
     span_id: str | None = None
     version: int = 1
@@ -159,3 +166,9 @@ class EditRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
     finished_ms: int = 0
     attempts: tuple[AttemptRecord, ...] = ()
     end: End | None = None
+
+
+def with_attempt(record: EditRecord, attempt: AttemptRecord) -> EditRecord:
+    """The record with `attempt` in the place of its number, whether it was there or is new."""
+    others = (other for other in record.attempts if other.number != attempt.number)
+    return replace(record, attempts=tuple(sorted((*others, attempt), key=lambda each: each.number)))

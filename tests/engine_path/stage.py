@@ -16,7 +16,9 @@ from gateway.engine.delivery import Delivery
 from gateway.engine.engine import Engine
 from gateway.engine.handover import HandOver
 from gateway.engine.health import Health
+from gateway.engine.lanes import Lanes
 from gateway.engine.order import Order
+from gateway.engine.race import Races
 from gateway.engine.route import Route
 from gateway.engine.timing import Timing
 from gateway.engine.wire import Wire
@@ -26,6 +28,7 @@ from gateway.observe.tracing import Tracer
 from gateway.pictures import Pictures
 from gateway.results import Kind, Results
 from gateway.settings import Settings
+from gateway.state.corrections import Corrections
 from gateway.state.edits import Edits
 from gateway.state.health import SharedHealth
 from gateway.state.records import EditRecord, Output, Wish
@@ -66,13 +69,14 @@ tier = "preview"
 offers = ["runware/kontext-pro"]
 [teams.growth]
 policy = "any"
+{team}
 """
 
 
-def configured(folder: Path, *, runware: str = "", runflow: str = "", limits: str = "") -> Settings:
+def configured(folder: Path, *, runware: str = "", runflow: str = "", limits: str = "", team: str = "") -> Settings:
     """Real settings from a real file; each argument is more lines of its section."""
     file = folder / "kontext.toml"
-    file.write_text(CONFIG.format(runware=runware, runflow=runflow, limits=limits))
+    file.write_text(CONFIG.format(runware=runware, runflow=runflow, limits=limits, team=team))
     return load(file, {"RUNWARE": "runware-key", "RUNFLOW": "runflow-key"}, date(2027, 1, 15))
 
 
@@ -109,9 +113,10 @@ class Stage:
         runware: str = "",
         runflow: str = "",
         limits: str = "",
+        team: str = "",
         tracer: Tracer | None = None,
     ) -> "Replica":
-        settings = configured(self.folder, runware=runware, runflow=runflow, limits=limits)
+        settings = configured(self.folder, runware=runware, runflow=runflow, limits=limits, team=team)
         replica = Replica(self, name, timing or Timing(), settings, tracer)
         self._replicas.append(replica)
         return replica
@@ -152,7 +157,10 @@ class Replica:
         witness = Witness(self.metrics, current, tracer)
         runner = Runner(wire, self.edits, clock, witness, timing)
         self.health = Health(current, SharedHealth(stage.line, name), self.metrics, clock)
-        route = Route(current, self.edits, runner, delivery, self.health, witness, clock, timing)
+        lanes = Lanes(current, self.edits, runner, delivery, self.health, witness)
+        corrections = Corrections(stage.line, clock=clock.now_ms)
+        races = Races(current, self.edits, corrections, lanes, self.health, witness, clock, timing)
+        route = Route(current, self.edits, lanes, races, self.health, witness, clock, timing)
         handover = HandOver(egress, stage.shelf, clock)
         self.engine = Engine(
             current, self.edits, route, handover, self.health, witness, self.metrics, self.metronome, timing
@@ -166,12 +174,18 @@ class Replica:
         upload_url: str | None = None,
         data: bytes = INPUT,
         prompt: str = PROMPT,
+        max_cost_micro: int | None = None,
     ) -> EditRecord:
         """An edit that may use `offers`, in this order."""
         edit = Edit(prompt=prompt, images=(await self.stage.keep(data),), n=n)
         models = offers or (RUNWARE_PRO,)
         wish = Wish(
-            tier=Tier.PREVIEW, policy="any", models=models, deadline_s=deadline_s, output=Output(upload_url=upload_url)
+            tier=Tier.PREVIEW,
+            policy="any",
+            models=models,
+            deadline_s=deadline_s,
+            output=Output(upload_url=upload_url),
+            max_cost_micro=max_cost_micro,
         )
         policy = Policy(name="any", tier=Tier.PREVIEW, offers=models)
         return await self.engine.accept(Order(team=TEAM, key_id="ci", edit=edit, wish=wish, policy=policy))

@@ -6,7 +6,7 @@ from offers_on_sale import DAY, DEV, FLOW_PRO, MAX, PREVIEW, PRO, SHOP, edit, ed
 
 from adapters.contract import Tier
 from policies.candidates import Exclusion
-from policies.explain import EXCLUDED, RANKED, explained, why_excluded, why_ranked
+from policies.explain import EXCLUDED, RANKED, explained, why_excluded, why_raced, why_ranked
 from policies.facts import Facts, OfferFacts
 from policies.orders import ORDERS
 from policies.plans import Plan, plan
@@ -76,3 +76,14 @@ def test_every_plan_can_be_told(asked, wish, policy, now):
 
 def test_the_preview_is_explained_too():
     assert "lesser quality" in explained(planned(PREVIEW.name))[0]
+
+
+def test_both_runners_of_a_race_are_told():
+    made = planned(PRO.name, FLOW_PRO.name)
+    won = why_raced(made, FLOW_PRO.name, PRO.name, lost=False, is_open=False)
+    assert won.startswith(f"It was started beside {PRO.name}, which took longer than the ")
+    assert won.endswith("It ended the race.")
+    lost = "Another runner was faster than runware/kontext-pro: "
+    open_ = why_raced(made, PRO.name, None, lost=True, is_open=True)
+    assert open_ == lost + "its price stays held until its cost is known."
+    assert why_raced(made, PRO.name, None, lost=True, is_open=False) == lost + "its cost is the price of the race."

@@ -2,7 +2,7 @@ from typing import Any
 
 from adapters.contract import Tier
 from policies.candidates import Candidate
-from policies.hedge import SecondRunner, Terms, second_runner, worst_case_extra_micro
+from policies.hedge import SecondRunner, Terms, second_runner, to_hold_micro, worst_case_extra_micro
 from policies.plans import Plan
 
 
@@ -55,3 +55,13 @@ def test_nobody_runs_who_is_too_dear_too_slow_or_unwell():
 def test_what_is_held_covers_whoever_may_run():
     assert worst_case_extra_micro(planned(A, candidate("b/max", 80_000), LOCAL), BOUGHT) == 40_000
     assert worst_case_extra_micro(planned(candidate("b/max", 80_000)), BOUGHT) == 0
+
+
+def test_beside_an_only_candidate_nothing_is_held():
+    assert worst_case_extra_micro(planned(A), BOUGHT) == 0
+
+
+def test_both_prices_are_held_and_never_more_than_the_edit_may_cost():
+    assert to_hold_micro(planned(A, B), None, None) == 40_000
+    assert to_hold_micro(planned(A, B), BOUGHT, None) == 80_000
+    assert to_hold_micro(planned(A, B), BOUGHT, 70_000) == 70_000

@@ -10,6 +10,7 @@ from adapters.contract import Tier
 from gateway.configuration import SettingsError, load
 from gateway.settings import Settings
 from policies.conditions import When
+from policies.hedge import Terms
 from policies.policy import Policy, Rule
 
 PROVIDERS = """\
@@ -216,3 +217,44 @@ def test_the_readmes_policies_are_valid(tmp_path: Path) -> None:
     settings = load(path, env, date(2027, 1, 15))
     assert settings.policies["balanced"].order == ("expected_cost",)
     assert {team.policy for team in settings.teams.values()} <= set(settings.policies)
+
+
+HEDGED = """
+[policies.p]
+offers = ["runware/kontext-pro"]
+[teams.t]
+policy = "p"
+hedge = { %s }
+"""
+
+
+@pytest.mark.parametrize(
+    ("given", "bought"),
+    [
+        ('max_extra_usd = "0.08", after_s = 5', Terms(max_extra_micro=80_000, after_s=5.0)),
+        ('max_extra_usd = "0.000001"', Terms(max_extra_micro=1)),
+        ("", Terms(max_extra_micro=0)),
+    ],
+)
+def test_a_second_runner_is_bought_by_its_team(read: Read, given: str, bought: Terms) -> None:
+    assert read(HEDGED % given).teams["t"].hedge == bought
+
+
+def test_no_team_has_a_second_runner_by_itself(read: Read) -> None:
+    assert read(HEDGED.replace("hedge", "# hedge") % "").teams["t"].hedge is None
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ('max_extra_usd = "0.0000001"', "teams.t.hedge.max_extra_usd: "),
+        ('max_extra_usd = "much"', "teams.t.hedge.max_extra_usd: "),
+        ("max_extra_usd = 0.08", "max_extra_usd"),
+        ("after_s = -1", "after_s"),
+        ("after_s = nan", "teams.t.hedge.after_s: "),
+        ("after = 5", "after"),
+    ],
+)
+def test_a_mistake_in_it_is_told_with_its_place(read: Read, given: str, words: str) -> None:
+    with pytest.raises(SettingsError, match=words):
+        read(HEDGED % given)

@@ -9,6 +9,7 @@ import pytest
 from msgspec.structs import replace
 from redis.asyncio import Redis
 
+from adapters.contract import Step
 from gateway.ledger.rows import Mark, Row, RowKind
 from gateway.state.budgets import Balance, Budgets, Cap, Caps, OverBudget, Scope, Window
 from gateway.state.corrections import Corrections
@@ -571,3 +572,56 @@ class TestConcurrency:
         await begin(edits, number=1)
         other = replace(edit_record(2), key_id="other")
         await edits.accept(other, priced(40_000), PERMIT, terms=Terms(most_open=1))
+
+
+# --- two at once ------------------------------------------------------------------------------------------------------
+
+
+async def accepted(edits: Edits, hold_micro: int = 80_000, **wish: Any) -> EditRecord:
+    """An edit whose first attempt its provider works on."""
+    record = edit_record()
+    record = replace(record, wish=replace(record.wish, **wish))
+    record, first = await edits.accept(record, attempt(), None, terms=Terms(hold_micro=hold_micro))
+    assert first is not None
+    poll = attempt(state=A.ACCEPTED, step=Step.POLL)
+    return replace(record, attempts=(await edits.store(record, poll),))
+
+
+async def test_beside_an_accepted_attempt_another_one_opens_out_of_what_was_held_for_both(edits: Edits, books: Books):
+    record = await accepted(edits)
+    opened = await edits.open(record, replace(attempt(2), beside=1), None)
+    assert isinstance(opened, AttemptRecord)
+    assert await books.total() == (0, 80_000)
+    assert [row.mark for row in await books.rows()] == [None, None, Mark.HEDGE]
+
+
+async def test_beside_two_nobody_opens_and_none_beside_one_that_may_not_run(edits: Edits):
+    record = edit_record()
+    record, _ = await edits.accept(record, attempt(), None, terms=Terms(hold_micro=120_000))
+    for state in (A.INTENT, A.UNKNOWN):
+        await edits.store(record, attempt(state=state))
+        with pytest.raises(IllegalMove, match=f"the first of them {state}"):
+            await edits.open(record, replace(attempt(2), beside=1), None)
+    await edits.store(record, attempt(state=A.ACCEPTED, step=Step.POLL))
+    with pytest.raises(IllegalMove, match="while attempt 1 is accepted"):
+        await edits.open(record, attempt(2), None)
+    await edits.open(record, replace(attempt(2), beside=1), None)
+    with pytest.raises(IllegalMove, match="here 2 are open"):
+        await edits.open(record, replace(attempt(3), beside=1), None)
+    with pytest.raises(IllegalMove, match="close it first"):
+        await edits.finish(record, end(U.SUCCEEDED), attempt(2, A.SETTLED))
+
+
+async def test_the_edits_own_cap_counts_the_one_that_runs(edits: Edits):
+    record = await accepted(edits, 70_000, max_cost_micro=70_000)
+    with pytest.raises(OverBudget):
+        await edits.open(record, replace(attempt(2), beside=1), None)
+
+
+async def test_an_overrun_of_one_does_not_eat_what_is_held_for_the_other(edits: Edits, books: Books):
+    record = await accepted(edits)
+    await edits.open(record, replace(attempt(2), beside=1), None)
+    await edits.close(record, replace(attempt(state=A.SETTLED), cost_micro=60_000, cost_source="provider"))
+    assert await books.total() == (60_000, 40_000)
+    await edits.close(record, attempt(2, A.UNRESOLVED))
+    assert await books.total() == (60_000, 40_000)

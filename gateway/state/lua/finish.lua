@@ -16,9 +16,8 @@ if not STATUS[met[1]][status] then return illegal('the edit is ' .. met[1] .. ' 
 
 local closing = number ~= '' and look_close(edit, number, ARGV[9], ARGV[10]) or nil
 if closing and closing ~= 'repeat' then return closing end
-local other, state = open_attempt(edit)
-if other and tostring(other) ~= number then
-  return illegal('the edit cannot finish while attempt ' .. other .. ' is ' .. state .. ': close it first')
+if others(edit, number) > 0 then
+  return illegal('the edit cannot finish while another attempt is open: close it first')
 end
 if status == 'unresolved' and not any_unresolved(edit, number, ARGV[9]) then
   return illegal('the edit cannot be unresolved: no attempt of it is')

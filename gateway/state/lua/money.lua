@@ -70,7 +70,8 @@ local function over_its_cost(purse, most, price, now)
 end
 
 -- An attempt ends as `state`, at `cost` where it is settled. The part of one that is unresolved is kept; what was
--- charged leaves the hold as far as the hold reaches, so that an overrun eats first what the edit had left.
+-- charged leaves the hold as far as the hold reaches, so that an overrun eats first what the edit had left. The part of
+-- an attempt that runs beside it is not touched.
 local function settle(purse, number, state, cost)
   local found = redis.call('HMGET', purse.edit, 'state:' .. number, 'price:' .. number)
   local price = tonumber(found[2] or 0)
@@ -78,7 +79,9 @@ local function settle(purse, number, state, cost)
   if state == 'unresolved' then purse.kept = purse.kept + price end
   if state ~= 'settled' then return end
   redis.call('HSET', purse.edit, 'cost:' .. number, cost)
-  purse.held = purse.held - math.min(tonumber(cost), purse.held - purse.kept)
+  local _, theirs = others(purse.edit, number)
+  local free = math.max(0, purse.held - purse.kept - theirs)
+  purse.held = purse.held - math.min(tonumber(cost), free)
   purse.spent = purse.spent + tonumber(cost)
 end
 

@@ -54,6 +54,18 @@ local function open_attempt(edit)
   return nil
 end
 
+-- How many attempts are open beside attempt `number`, and their price: it is theirs, whatever that one costs.
+local function others(edit, number)
+  local count, sum = 0, 0
+  for other = 1, tonumber(redis.call('HGET', edit, 'attempts') or '0') do
+    local found = redis.call('HMGET', edit, 'state:' .. other, 'price:' .. other)
+    if OPEN[found[1]] and tostring(other) ~= number then
+      count, sum = count + 1, sum + tonumber(found[2] or 0)
+    end
+  end
+  return count, sum
+end
+
 local function member(id, number) return id .. '#' .. number end
 
 -- A limit of '' is none. The member names the attempt, so taking it twice takes it once.

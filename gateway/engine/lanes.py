@@ -1,0 +1,155 @@
+"""One attempt from its opening to its result: written before it is sent, watched while it runs, its pictures kept.
+
+A route opens one lane after another. Only a race has two at once.
+"""
+
+from msgspec import Struct
+
+from adapters.contract import Attempt, Done, Failed, Next, Offer
+from gateway.current import Current
+from gateway.engine import ends
+from gateway.engine.attempts import Accepted, Ran, Runner, Unresolved, attempt_id
+from gateway.engine.delivery import Delivered, Delivery
+from gateway.engine.health import Admitted, Health
+from gateway.engine.terms import caps
+from gateway.engine.witness import Witness
+from gateway.settings import Provider
+from gateway.state.edits import Edits, NoPermit, Permit
+from gateway.state.records import AttemptRecord, AttemptState, EditRecord
+
+Result = Delivered | Failed | Unresolved
+
+
+class Place(Struct, frozen=True):
+    """Where an attempt goes: the offer, and the account that it is bought from."""
+
+    offer: Offer
+    provider: Provider
+
+    @property
+    def permit(self) -> Permit:
+        return Permit(account=self.provider.name, limit=self.provider.max_concurrency)
+
+
+class Over(Struct, frozen=True):
+    """An attempt as it will be closed, and what it came to."""
+
+    attempt: AttemptRecord
+    result: Result
+
+
+class Lane:
+    """An attempt while it is followed. `heard` is told when its provider works on it. `outrun`: another one has ended
+    the edit, so its pictures are nobody's."""
+
+    def __init__(
+        self,
+        attempt: AttemptRecord,
+        admission: Admitted | None = None,
+        *,
+        resumed: bool = False,
+        heard: Accepted | None = None,
+    ) -> None:
+        self.attempt, self.admission, self.resumed, self.heard = attempt, admission, resumed, heard
+        self.outrun = False
+
+    def __repr__(self) -> str:
+        return f"Lane({self.attempt.number}: {self.attempt.offer}{', outrun' if self.outrun else ''})"
+
+    def accepted(self, attempt: AttemptRecord) -> None:
+        self.attempt = attempt
+        if self.heard is not None:
+            self.heard(attempt)
+
+
+class Lanes:
+    def __init__(
+        self, current: Current, edits: Edits, runner: Runner, delivery: Delivery, health: Health, witness: Witness
+    ) -> None:
+        self._current, self._edits, self._runner, self._delivery = current, edits, runner, delivery
+        self._health, self._witness = health, witness
+
+    def place(self, offer: str) -> Place:
+        """Raises `KeyError` for an offer that neither this configuration has nor one before it in this process."""
+        if found := self._current.find(offer):
+            return Place(*found)
+        raise KeyError(offer)
+
+    def prepared(self, record: EditRecord, offer: str, *, beside: int | None = None) -> AttemptRecord:
+        """The next attempt of an edit at `offer`, as intent: pure, nothing is sent."""
+        place = self.place(offer)
+        count = sum(attempt.offer == offer for attempt in record.attempts)
+        identity = attempt_id(record.origin, offer, count)
+        number = len(record.attempts) + 1
+        step: Next = place.provider.adapter.submit(
+            Attempt(id=identity, number=number, edit=record.edit, offer=place.offer)
+        )
+        return AttemptRecord(
+            id=identity,
+            number=number,
+            offer=offer,
+            provider=place.provider.name,
+            price_micro=record.plan.candidate(offer).price_micro,
+            pictures=record.edit.n,
+            state=AttemptState.INTENT,
+            call=step.call,
+            beside=beside,
+        )
+
+    async def opened(
+        self, record: EditRecord, admission: Admitted, *, beside: int | None = None
+    ) -> AttemptRecord | NoPermit:
+        """The attempt, written; what `admission` took is free again where it was not. Raises `OverBudget`."""
+        attempt = self.prepared(record, admission.offer, beside=beside)
+        budgets = caps(self._current.settings, record.team, record.key_id)
+        opened = NoPermit()
+        try:
+            opened = await self._edits.open(record, attempt, self.place(admission.offer).permit, caps=budgets)
+        finally:
+            if isinstance(opened, NoPermit):
+                self._health.let_go(admission)
+        return opened
+
+    async def followed(self, record: EditRecord, lane: Lane) -> Over:
+        """To the attempt's end. Raises `Fenced`."""
+        attempt, place = lane.attempt, self.place(lane.attempt.offer)
+        if not lane.resumed:
+            self._health.submitted(attempt.provider, repeat=_is_repeat(record, attempt))
+        self._witness.attempt_began(record, attempt)
+        with self._health.watching(attempt, record.plan.candidate(attempt.offer).most_s, lane.admission) as watch:
+            ran = await self._runner.run(
+                record, place.provider, place.offer, attempt, resumed=lane.resumed, accepted=lane.accepted
+            )
+            if not lane.resumed:
+                self._witness.acknowledged(attempt, ran.accepted_s)
+            result = await self._result(record, place, lane, ran)
+            ended = _ended(ran, result, place.offer)
+            watch.ended(ended, None if lane.resumed else ran.accepted_s, timed=not lane.resumed)
+        return Over(ended, result)
+
+    async def _result(self, record: EditRecord, place: Place, lane: Lane, ran: Ran) -> Result:
+        if not isinstance(ran.outcome, Done):
+            return ran.outcome
+        if lane.outrun:
+            return Delivered((), ())
+        return await self._delivery.deliver(record, place.provider, place.offer, ran.attempt.id, ran.outcome)
+
+
+def _ended(ran: Ran, result: Result, offer: Offer) -> AttemptRecord:
+    """The attempt as it will be closed."""
+    done = ran.outcome if isinstance(ran.outcome, Done) else None
+    match result:
+        case Delivered():
+            assert done is not None
+            return ends.delivered(ran.attempt, done, result, offer)
+        case Failed():
+            return ends.failed(ran.attempt, result, offer, done)
+        case Unresolved():
+            return ends.unresolved(ran.attempt, result)
+
+
+def _is_repeat(record: EditRecord, attempt: AttemptRecord) -> bool:
+    """Its provider has failed this edit before."""
+    return any(
+        one.provider == attempt.provider and one.failure and one.number < attempt.number for one in record.attempts
+    )
