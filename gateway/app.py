@@ -113,11 +113,11 @@ def create_app(context: Context) -> Litestar:
         route_handlers=HANDLERS,
         dependencies={"context": Provide(provide_context, sync_to_thread=False)},
         exception_handlers={
-            ProblemError: spoken(on_problem),
-            HTTPException: spoken(on_http_error),
-            StoreUnavailable: spoken(on_store),
-            ResultsUnavailable: spoken(on_results_unavailable),
-            Exception: spoken(on_error),
+            ProblemError: spoken(on_problem, context.clock.random_bytes),
+            HTTPException: spoken(on_http_error, context.clock.random_bytes),
+            StoreUnavailable: spoken(on_store, context.clock.random_bytes),
+            ResultsUnavailable: spoken(on_results_unavailable, context.clock.random_bytes),
+            Exception: spoken(on_error, context.clock.random_bytes),
         },
         openapi_config=_openapi(),
         # The framework's own log would hold request bodies, and stack traces in a form of its own.

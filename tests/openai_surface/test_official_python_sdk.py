@@ -224,6 +224,7 @@ async def test_what_cannot_be_done_is_refused_before_money_moves(stage: Stage, w
             sent: dict[str, Any] = {"image": PHOTO, "prompt": prompt(), **fields}
             await sdk.images.edit(**sent)
     assert (refused.value.param, refused.value.code) == (param, code)
+    assert refused.value.request_id
     assert stage.rehearsal.log.exchanges == ()
 
 

@@ -69,12 +69,15 @@ SHAPES: dict[str, Shape] = {
 STATUSES = {202: 504, 402: 429, 422: 400}
 
 
-def spoken(handler: Handler[_Error]) -> Handler[_Error]:
+def spoken(handler: Handler[_Error], random_bytes: Callable[[int], bytes]) -> Handler[_Error]:
     """The handler, answering in OpenAI's shape where OpenAI's clients ask."""
 
     def answered(request: Request[Any, Any, Any], error: _Error) -> Response[bytes]:
         response = handler(request, error)
-        return in_openais_shape(response) if request.url.path.startswith(ADDRESSES) else response
+        if not request.url.path.startswith(ADDRESSES):
+            return response
+        response.headers.setdefault("x-request-id", random_bytes(12).hex())
+        return in_openais_shape(response)
 
     return answered
 
