@@ -16,7 +16,8 @@ class Spans:
     def __init__(self, tracer: Tracer) -> None:
         self._tracer = tracer
         self._edits: dict[str, Span] = {}
-        self._attempts: dict[str, tuple[str, Span]] = {}
+        self._attempts: dict[str, Span] = {}
+        self._of: dict[str, list[str]] = {}
 
     def began(self, edit: str, parent: TraceContext | None) -> TraceContext:
         """The span of a new edit, below its caller's."""
@@ -48,7 +49,7 @@ class Spans:
 
     def let_go(self, edit: str) -> None:
         """Whatever of it is still open here goes on elsewhere, or later."""
-        for attempt in [one for one, (of, _) in self._attempts.items() if of == edit]:
+        for attempt in self._of.pop(edit, ()):
             self._end_attempt(attempt, None, {"kontext.outcome": "left"})
         self._end_edit(edit, None, {"kontext.outcome": "left"})
 
@@ -72,11 +73,12 @@ class Spans:
             "kontext.attempt.position": attempt.number,
             "kontext.price_micro_usd": attempt.price_micro,
         }
-        self._attempts[attempt.id] = record.id, self._tracer.attempt(edit, f"{OPERATION} {model}", said)
+        self._attempts[attempt.id] = self._tracer.attempt(edit, f"{OPERATION} {model}", said)
+        self._of.setdefault(record.id, []).append(attempt.id)
 
     def event(self, attempt: str, name: str, said: Said) -> None:
         if (found := self._attempts.get(attempt)) is not None:
-            found[1].event(name, said)
+            found.event(name, said)
 
     def attempt_ended(self, attempt: AttemptRecord, outcome: str) -> None:
         bad = attempt.failure is not None or outcome == "unresolved"
@@ -90,12 +92,12 @@ class Spans:
 
     def _end_attempt(self, attempt: str, error: str | None, said: Said) -> None:
         if (found := self._attempts.pop(attempt, None)) is not None:
-            found[1].end(error, said)
+            found.end(error, said)
 
     def headers(self, attempt: str) -> dict[str, str]:
         """What the provider is told of the trace."""
         found = self._attempts.get(attempt)
-        return found[1].context.headers if found else {}
+        return found.context.headers if found else {}
 
 
 _EDIT = {"gen_ai.operation.name": OPERATION, "gen_ai.output.type": "image"}

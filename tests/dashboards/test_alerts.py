@@ -10,7 +10,7 @@ import yaml
 
 from tests.dashboards.promql import metrics_of
 from tests.dashboards.rules import ALERTS, RECORDS, ROOT, ROUTING, RULES, TESTS, Rule
-from tests.dashboards.test_dashboards import declared
+from tests.dashboards.series import declared
 
 RUNBOOKS = ROOT / "docs" / "runbooks"
 HEADINGS = ("What it means", "What to look at", "What to do", "How to know it is over")

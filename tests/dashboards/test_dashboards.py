@@ -8,33 +8,18 @@ import pytest
 import yaml
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import Dashboard
-from prometheus_client.metrics_core import Metric
 
-from gateway.observe import Metrics
 from grafana.boards import BOARDS
 from grafana.build import OUT, as_json
-from grafana.description import MARKS, Board, Panel
+from grafana.description import Board, Panel
 from tests.dashboards.promql import filled, metrics_of
-from tests.dashboards.rules import ALERTS, RECORDS, ROOT
+from tests.dashboards.rules import ROOT
+from tests.dashboards.series import declared
 
 PANELS = [(board, panel) for board in BOARDS for panel in board.panels()]
 EVERY_PANEL = pytest.mark.parametrize(
     ("board", "panel"), PANELS, ids=[f"{board.uid}: {panel.title}" for board, panel in PANELS]
 )
-_SUFFIXES = {"counter": ("_total",), "info": ("_info",), "histogram": ("_bucket", "_sum", "_count"), "gauge": ("",)}
-
-
-def declared() -> dict[str, Metric]:
-    """Every series' name that the gateway may expose, with its family."""
-    families = list(Metrics("test", "test").registry.collect())
-    return {family.name + suffix: family for family in families for suffix in _SUFFIXES[family.type]}
-
-
-def read_somewhere() -> set[str]:
-    """The metrics that panels, marks, variables, alerts and records read."""
-    queries = [filled(query.expr) for _, panel in PANELS for query in panel.queries]
-    queries += [filled(mark.expr) for mark in MARKS] + [rule.expr for rule in (*ALERTS, *RECORDS)]
-    return {name for query in queries for name in metrics_of(query)}
 
 
 @pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.uid)
@@ -82,17 +67,6 @@ def test_variables_are_labels_of_series_that_exist() -> None:
             assert {sample.labels.get(variable.label) for sample in family.samples} or family, variable.metric
             used = [query.expr for panel in board.panels() for query in panel.queries]
             assert any(f"${variable.name}" in expr for expr in used), f"{board.uid}: nothing uses ${variable.name}"
-
-
-def test_every_series_is_read_by_a_panel_an_alert_or_a_runbook() -> None:
-    """Nothing is decoration: a series that nobody reads is taken out."""
-    runbooks = "".join(path.read_text("utf-8") for path in (ROOT / "docs" / "runbooks").glob("*.md"))
-    read = read_somewhere()
-    for family in Metrics("test", "test").registry.collect():
-        if not family.name.startswith("kontext_"):
-            continue
-        names = {family.name + suffix for suffix in _SUFFIXES[family.type]}
-        assert names & read or any(name in runbooks for name in names), family.name
 
 
 def test_grafana_is_told_where_the_dashboards_and_the_data_are() -> None:
