@@ -37,7 +37,7 @@ T = TypeVar("T")
 
 KEY, READ_KEY, EDIT_KEY, OTHER_KEY, EXPIRED_KEY = "kx_all", "kx_read", "kx_edit", "kx_other", "kx_expired"
 PURSE_KEY, SLOW_KEY, POOR_KEY, STRICT_KEY, NARROW_KEY = "kx_purse", "kx_slow", "kx_poor", "kx_strict", "kx_narrow"
-OPERATOR_KEY = "kx_operator"
+OPERATOR_KEY, HEDGED_KEY, LOCAL_HEDGED_KEY = "kx_operator", "kx_hedged", "kx_local_hedged"
 SECONDS = 0.2
 """How long an edit takes at the stand-ins."""
 
@@ -81,6 +81,12 @@ base_url = "http://127.0.0.1:{silent}"
 timeout_s = 1
 {silent_models}
 
+[providers.tortoise]  # Runware by another name, whose times nobody else's edits have taught us
+adapter = "runware"
+api_key = "file:stand-in.key"
+base_url = "{runware}"
+{tortoise_models}
+
 [providers.local]
 base_url = "embedded:preview"
 
@@ -89,6 +95,13 @@ offers = ["runware/kontext-pro", "runflow/kontext-pro"]
 
 [policies.runflow]
 offers = ["runflow/kontext-pro", "runware/kontext-pro"]
+
+[policies.raced]
+offers = ["tortoise/kontext-pro", "runflow/kontext-pro"]
+
+[policies.locally_raced]
+tier = "preview"
+offers = ["tortoise/kontext-max", "local/preview"]
 
 [policies.closed]
 offers = ["closed/kontext-pro", "runflow/kontext-pro"]
@@ -141,6 +154,16 @@ policy = "max_first"
 tier = "premium"
 offers = ["runware/kontext-max"]
 keys = ["{narrow_key}"]
+
+[teams.hedged]  # bought a second runner
+policy = "raced"
+hedge = {{ max_extra_usd = "0.04" }}
+keys = ["{hedged_key}"]
+
+[teams.locally]  # the same, of what nobody bills
+policy = "locally_raced"
+hedge = {{}}
+keys = ["{local_hedged_key}"]
 
 [teams.others]
 policy = "runware"
@@ -343,6 +366,7 @@ def configuration(folder: Path, rehearsal: Rehearsal, *, pictures: int, closed: 
             silent=silent,
             runware_models=_quick("runware", "kontext-pro", "kontext-max", "kontext-dev"),
             runflow_models=_quick("runflow", "kontext-pro", "kontext-max"),
+            tortoise_models=_quick("tortoise", "kontext-pro", "kontext-max"),
             closed_models=_quick("closed", "kontext-pro"),
             silent_models=_quick("silent", "kontext-pro"),
             key=key_hash(KEY),
@@ -352,6 +376,8 @@ def configuration(folder: Path, rehearsal: Rehearsal, *, pictures: int, closed: 
             operator_key=key_hash(OPERATOR_KEY),
             other_key=key_hash(OTHER_KEY),
             purse_key=key_hash(PURSE_KEY),
+            hedged_key=key_hash(HEDGED_KEY),
+            local_hedged_key=key_hash(LOCAL_HEDGED_KEY),
             slow_key=key_hash(SLOW_KEY),
             poor_key=key_hash(POOR_KEY),
             strict_key=key_hash(STRICT_KEY),
