@@ -53,9 +53,9 @@ NOW = Row(
         ),
         Panel(
             title="Wasted, 6 h",
-            says="Charged without delivering, as a share of all that was charged.",
+            says="Charged without delivering, as a share of all that was charged; the losers of bought races left out.",
             kind=Kind.NUMBER,
-            queries=(Query(_share("kontext_wasted_cost_usd_total")),),
+            queries=(Query(_share('kontext_wasted_cost_usd_total{reason!="hedge"}')),),
             unit=Unit.SHARE,
             width=4,
             height=4,
@@ -112,7 +112,7 @@ LOSS = Row(
     (
         Panel(
             title="Wasted by reason",
-            says="Charged without delivering.",
+            says="Charged without delivering. `hedge`: second runners that a team bought and that lost.",
             kind=Kind.BARS,
             queries=(
                 Query(
