@@ -18,6 +18,3 @@ class Known(Struct, frozen=True, kw_only=True):
 
     def policy(self, name: str) -> str:
         return name if not self.policies or name in self.policies else OTHER
-
-    def tier_of(self, offer: str) -> str:
-        return self.offers.get(offer, OTHER)

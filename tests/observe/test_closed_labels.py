@@ -32,7 +32,7 @@ def test_a_name_that_no_configuration_has_is_other(tmp_path: Path) -> None:
     metrics, settings = Metrics("test", "test"), configured(tmp_path)
     close_labels(metrics, settings.offers, settings.policies)
     assert metrics.known.offer("runware/kontext-pro") == "runware/kontext-pro"
-    assert (metrics.known.offer("<script>"), metrics.known.tier_of("<script>")) == ("other", "other")
+    assert metrics.known.offer("<script>") == "other"
     assert metrics.known.policy("<script>") == ("other" if settings.policies else "<script>")
 
 
