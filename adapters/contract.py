@@ -129,7 +129,8 @@ class Abilities(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     `sizes`: the only sizes it can make, as `WxH`; empty where it takes any. `ratios`: where shape is chosen by name
     instead of by pixels. `size_required`: the wire refuses a request without one. `safety`: our scale's values that
-    it can promise. `dials`: names under `options.<provider>` that this model takes.
+    it can promise. `dials`: names under `options.<provider>` that this model takes. `refused_tags`: what must not stand
+    in a prompt, in lower case, because the server reads it as settings of its engine.
     """
 
     images: int = 1
@@ -147,6 +148,7 @@ class Abilities(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     flag_nsfw: bool = False
     enhance_prompt: bool = False
     dials: tuple[str, ...] = ()
+    refused_tags: tuple[str, ...] = ()
 
 
 class Price(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

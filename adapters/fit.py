@@ -92,6 +92,15 @@ def _prompt_short_enough(edit: Edit, abilities: Abilities) -> Unfit | None:
     return None
 
 
+def _prompt_is_words_alone(edit: Edit, abilities: Abilities) -> Unfit | None:
+    """Refused, not stripped: what is left of a nested tag may be a tag again, and the prompt is the caller's."""
+    prompt = edit.prompt.lower()
+    for tag in abilities.refused_tags:
+        if tag in prompt:
+            return Unfit("prompt", tag, f"reads {tag} in a prompt as settings of its engine; leave the tag out")
+    return None
+
+
 def _can_mask(edit: Edit, abilities: Abilities) -> Unfit | None:
     return Unfit("mask", "a mask", "has no masks; leave it out") if edit.mask and not abilities.mask else None
 
@@ -129,6 +138,7 @@ REQUIREMENTS: tuple[Callable[[Edit, Abilities], Unfit | None], ...] = (
     _few_enough_images,
     _few_enough_results,
     _prompt_short_enough,
+    _prompt_is_words_alone,
     _can_mask,
     _keeps_the_safety_promise,
     _can_choose_no_size,

@@ -7,7 +7,7 @@ code. Nobody bills for these servers and they keep no tasks: a lost answer is a 
 from collections.abc import Iterator
 from typing import Literal
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from adapters import replies
 from adapters.contract import (
@@ -25,6 +25,7 @@ from adapters.contract import (
     Inline,
     ModelSize,
     Next,
+    Offer,
     Outcome,
     Picture,
     Step,
@@ -32,25 +33,47 @@ from adapters.contract import (
 )
 from adapters.fit import Fit, Sent, fit
 
+Dial = Literal["seed", "guidance", "steps", "negative_prompt"]
+
 
 class Profile(Struct, frozen=True, kw_only=True):
-    """One server's accent. `image_field`: `image[]` is taken by every known server, even for one picture. `tuning`: our
-    dial to the server's field, for what goes beyond OpenAI's own fields; a dial that is not here is never sent."""
+    """One server's accent. `image_field`: `image[]` is taken by every known server, even for one picture. `masks`: its
+    masks mean what ours mean; else an edit with a mask is refused, since a mask read wrongly edits the wrong place.
+    `auto_size`: what keeps the first picture's size; None where leaving the size out does. `formats`: those that it can
+    write; another is asked for as PNG, and the gateway writes it. `always`: fields of every request. `refused_tags`:
+    what it reads in a prompt as settings of its engine. `tuning`: our dial to the server's field, for what goes beyond
+    OpenAI's own fields; a dial that is not here is never sent."""
 
     path: str = "images/edits"
     image_field: str = "image[]"
     mask_field: str = "mask"
-    tuning: tuple[tuple[Literal["seed", "guidance", "steps", "negative_prompt"], str], ...] = ()
+    masks: bool = True
+    auto_size: str | None = "auto"
+    formats: tuple[ImageFormat, ...] = tuple(ImageFormat)
+    always: tuple[tuple[str, str], ...] = ()
+    refused_tags: tuple[str, ...] = ()
+    tuning: tuple[tuple[Dial, str], ...] = ()
 
 
+DIFFUSERS: tuple[tuple[Dial, str], ...] = (
+    ("seed", "seed"),
+    ("guidance", "guidance_scale"),
+    ("steps", "num_inference_steps"),
+    ("negative_prompt", "negative_prompt"),
+)
+BASE64 = (("response_format", "b64_json"),)
 PROFILES: dict[str, Profile] = {
-    "kontext": Profile(
-        tuning=(
-            ("seed", "seed"),
-            ("guidance", "guidance_scale"),
-            ("steps", "num_inference_steps"),
-            ("negative_prompt", "negative_prompt"),
-        )
+    "kontext": Profile(tuning=DIFFUSERS),
+    # Its inpainting takes other fields (`mask_image`, `reference_image`) and another pipeline than the one it serves.
+    "vllm_omni": Profile(masks=False, always=BASE64, tuning=DIFFUSERS),
+    # It takes a mask and ignores it. No document that we have names its tuning fields for edits, so none is sent.
+    "sglang": Profile(masks=False, auto_size=None, always=BASE64),
+    # It reads a mask's brightness and not its alpha. Seed and steps go through a tag in the prompt and nowhere else.
+    "sd_server": Profile(
+        masks=False,
+        auto_size=None,
+        formats=(ImageFormat.PNG, ImageFormat.JPEG),
+        refused_tags=("<sd_cpp_extra_args", "<lora:"),
     ),
 }
 
@@ -100,6 +123,20 @@ class OpenAIImages(Struct, frozen=True):
     def profile(self) -> Profile:
         return PROFILES[self.settings.profile]
 
+    def narrow(self, offer: Offer) -> Offer:
+        """The offer without what this server cannot do, so that a quote says it before anything is sent."""
+        can, profile, dials = offer.abilities, self.profile, dict(self.profile.tuning)
+        abilities = structs.replace(
+            can,
+            mask=can.mask and profile.masks,
+            seed=can.seed and "seed" in dials,
+            guidance=can.guidance if "guidance" in dials else None,
+            steps=can.steps if "steps" in dials else None,
+            negative_prompt=can.negative_prompt and "negative_prompt" in dials,
+            refused_tags=(*can.refused_tags, *profile.refused_tags),
+        )
+        return structs.replace(offer, abilities=abilities)
+
     def submit(self, attempt: Attempt) -> Next:
         """Raises `ValueError` for an edit that the offer cannot take: planning comes before."""
         form = Form(tuple(self._fields(attempt)), tuple(self._files(attempt)))
@@ -135,11 +172,14 @@ class OpenAIImages(Struct, frozen=True):
         yield "model", attempt.offer.wire_model
         yield "prompt", edit.prompt
         yield "n", str(sent.n)
-        if not isinstance(edit.size, ModelSize):
-            yield "size", str(sent.size or "auto")
-        yield "output_format", edit.output_format.value
-        if edit.output_format is not ImageFormat.PNG:
+        size = str(sent.size) if sent.size else self.profile.auto_size
+        if size and not isinstance(edit.size, ModelSize):
+            yield "size", size
+        written = edit.output_format if edit.output_format in self.profile.formats else ImageFormat.PNG
+        yield "output_format", written.value
+        if written is not ImageFormat.PNG:
             yield "output_compression", str(edit.output_quality)
+        yield from self.profile.always
         for dial, field in self.profile.tuning:
             value: int | float | str | None = getattr(sent, dial)
             if value is not None:

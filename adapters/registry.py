@@ -15,15 +15,17 @@ from adapters.runware import Runware, RunwareSettings
 
 class Kind(Struct, frozen=True):
     """`settings`: what a provider's configuration may say to this adapter. `make`: settings of that type, made one.
-    `check_id` raises `ValueError` for a model id that the wire cannot carry; without one, any will do."""
+    `check_id` raises `ValueError` for a model id that the wire cannot carry; without one, any will do. `narrow`: an
+    offer with what the server behind this adapter, as it is set, can do of it; without one, all."""
 
     settings: type[Struct]
     make: Callable[[Any], Adapter]  # Any: each takes its own settings type, which `make()` below has just converted to
     check_id: Callable[[str], object] | None = None
+    narrow: Callable[[Any, Offer], Offer] | None = None  # Any: the adapter that `make` made
 
 
 REGISTRY: dict[str, Kind] = {
-    "openai_images": Kind(OpenAIImagesSettings, OpenAIImages),
+    "openai_images": Kind(OpenAIImagesSettings, OpenAIImages, narrow=OpenAIImages.narrow),
     "runflow": Kind(RunflowSettings, Runflow, check_id=model_path),
     "runware": Kind(RunwareSettings, Runware),
 }
@@ -56,6 +58,12 @@ def check(name: str, offer: Offer) -> None:
             check_id(offer.wire_model)
     except ValueError as error:
         raise ValueError(f"models.{offer.model}.id: {error}") from None
+
+
+def narrowed(name: str, adapter: Adapter, offer: Offer) -> Offer:
+    """`offer` as planning must see it: without the abilities that the server behind `adapter` lacks."""
+    narrow = REGISTRY[name].narrow
+    return narrow(adapter, offer) if narrow else offer
 
 
 def _placed(error: str) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from adapters.contract import Offer
-from adapters.registry import check, make
+from adapters.registry import check, make, narrowed
 from gateway.catalogue import Catalogue, offers, read_catalogue, shipped
 from gateway.configuration.place import SettingsError, converted
 from gateway.secret import Secret, read_secret
@@ -30,15 +30,16 @@ def provider(name: str, section: dict[str, Any], env: Mapping[str, str], base: P
         sold = _served(base_url, offers(name, catalogue, settings.models, billed=billed))
         for offer in sold:
             check(catalogue.adapter, offer)
+        adapter = make(catalogue.adapter, own)
         return Provider(
             name=name,
-            adapter=make(catalogue.adapter, own),
+            adapter=adapter,
             base_url=base_url,
             key=key,
             result_hosts=settings.result_hosts,
             max_concurrency=settings.max_concurrency,
             timeout_s=settings.timeout_s,
-            offers=sold,
+            offers=tuple(narrowed(catalogue.adapter, adapter, offer) for offer in sold),
         )
     except ValueError as error:
         raise SettingsError(f"{place}.{error}") from None

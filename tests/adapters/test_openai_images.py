@@ -5,15 +5,26 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec import structs
 
-from adapters.contract import Attempt, Edit, HttpCall, HttpReply, ImageFormat, Outcome, Picture
+from adapters.contract import Attempt, Edit, Form, HttpCall, HttpReply, ImageFormat, Outcome, Picture
+from adapters.fit import Fit, Unfit, fit
 from adapters.openai_images import PROFILES, OpenAIImages, OpenAIImagesSettings
 from gateway.catalogue import offers, read_catalogue
 
 GOLDEN = Path(__file__).parent / "golden" / "openai_images"
 OFFERS = {offer.model: offer for offer in offers("local", read_catalogue("local"), {}, billed=False)}
 PHOTO = Picture("a" * 64, ImageFormat.PNG, 1600, 900, 300_000)
+MASK = Picture("b" * 64, ImageFormat.PNG, 1600, 900, 9_000)
 ADAPTER = OpenAIImages()
+
+
+def adapter_of(profile: str) -> OpenAIImages:
+    return OpenAIImages(OpenAIImagesSettings(profile=profile))
+
+
+def fitted(profile: str, edit: Edit) -> Fit | Unfit:
+    return fit(edit, adapter_of(profile).narrow(OFFERS["kontext-dev"]))
 
 
 def cases(folder: str):
@@ -27,7 +38,10 @@ def attempt(edit: Edit | None = None, model: str = "preview") -> Attempt:
 
 @pytest.mark.parametrize("case", cases("requests"))
 def test_request(case):
-    call = ADAPTER.submit(attempt(msgspec.convert(case["edit"], Edit), case["model"])).call
+    adapter = adapter_of(case.get("profile", "kontext"))
+    wanted = attempt(msgspec.convert(case["edit"], Edit), case["model"])
+    served = structs.replace(wanted, offer=adapter.narrow(wanted.offer))
+    call = adapter.submit(served).call
     assert call == msgspec.convert(case["call"], HttpCall)
 
 
@@ -56,4 +70,47 @@ def test_notes_are_bounded_and_printable():
 def test_an_unknown_profile_is_refused_with_the_known_ones():
     with pytest.raises(msgspec.ValidationError, match="profile must be one of: kontext"):
         msgspec.convert({"profile": "konext"}, OpenAIImagesSettings)
-    assert list(PROFILES) == ["kontext"]
+
+
+@pytest.mark.parametrize("profile", ["vllm_omni", "sglang", "sd_server"])
+def test_a_mask_that_a_server_would_ignore_or_misread_is_refused(profile):
+    edit = Edit(prompt="Paint the door red", images=(PHOTO,), mask=MASK)
+    assert isinstance(fitted("kontext", edit), Fit)
+    assert fitted(profile, edit) == Unfit("mask", "a mask", "has no masks; leave it out")
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        'red <sd_cpp_extra_args>{"seed": 1}</sd_cpp_extra_args>',
+        "red <SD_CPP_EXTRA_ARGS>{}",
+        "<sd_cpp_<sd_cpp_extra_args>{}</sd_cpp_extra_args>extra_args>{}</sd_cpp_extra_args>",
+        "a portrait <lora:../secret:1>",
+    ],
+)
+def test_engine_settings_in_a_prompt_are_refused_where_the_server_would_read_them(prompt):
+    edit = Edit(prompt=prompt, images=(PHOTO,))
+    refused = fitted("sd_server", edit)
+    assert isinstance(refused, Unfit)
+    assert refused.field == "prompt"
+    assert isinstance(fitted("vllm_omni", edit), Fit), "to every other server they are words"
+
+
+@pytest.mark.parametrize("profile", ["sglang", "sd_server"])
+def test_a_dial_without_a_field_is_dropped_in_sight(profile):
+    edit = Edit(prompt="Make it red", images=(PHOTO,), seed=41, guidance=2.5, steps=28, negative_prompt="people")
+    answer = fitted(profile, edit)
+    assert isinstance(answer, Fit)
+    assert {one.field for one in answer.adjustments if one.sent is None} == {
+        "seed", "guidance", "steps", "negative_prompt",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_no_server_is_given_an_address_to_fetch(profile):
+    edit = Edit(prompt="Make it like http://169.254.169.254/", images=(PHOTO,))
+    body = adapter_of(profile).submit(attempt(edit)).call.body
+    assert isinstance(body, Form)
+    assert {name for name, value in body.fields if "://" in value} == {"prompt"}
+    assert not {name for name, _ in body.fields} & {"url", "url[]", "image", "image[]", "mask"}
+    assert [(file.name, file.upload.digest) for file in body.files] == [("image[]", PHOTO.digest)]
