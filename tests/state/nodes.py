@@ -23,15 +23,16 @@ _NODE_TIMEOUT_MS = 500
 
 
 class Node(Struct, frozen=True):
+    host: str
     port: int
     process: subprocess.Popen[bytes]
 
     @property
     def address(self) -> str:
-        return f"127.0.0.1:{self.port}"
+        return f"{self.host}:{self.port}"
 
     def client(self) -> Redis:
-        return Redis(port=self.port, decode_responses=True)
+        return Redis(host=self.host, port=self.port, decode_responses=True)
 
     def kill(self) -> None:
         self.process.kill()
@@ -41,8 +42,8 @@ class Node(Struct, frozen=True):
 class Fleet:
     """Nodes in one folder; whatever still runs is killed at the end."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, host: str) -> None:
+        self._folder, self._host = folder, host
         self.nodes: list[Node] = []
 
     async def start(self, *options: str) -> Node:
@@ -60,8 +61,19 @@ class Fleet:
     async def _start(self, port: int, options: tuple[str, ...]) -> Node:
         folder = self._folder / str(port)
         folder.mkdir(exist_ok=True)
-        command = [find(None), *options, "--port", str(port), "--bind", "127.0.0.1", "--dir", folder]
-        node = Node(port, subprocess.Popen(command, stdout=subprocess.DEVNULL))  # noqa: ASYNC220 - it outlives the call
+        command = [
+            find(None),
+            *options,
+            "--port",
+            str(port),
+            "--bind",
+            self._host,
+            "--protected-mode",
+            "no",
+            "--dir",
+            folder,
+        ]
+        node = Node(self._host, port, subprocess.Popen(command, stdout=subprocess.DEVNULL))  # noqa: ASYNC220 - it outlives the call
         self.nodes.append(node)
         async with node.client() as client:
             await until(client.ping)
@@ -70,7 +82,7 @@ class Fleet:
     async def sentinel(self, primary: Node) -> Node:
         """A Sentinel keeps what it learns in its file."""
         lines = (
-            f"sentinel monitor {SERVICE} 127.0.0.1 {primary.port} 2",
+            f"sentinel monitor {SERVICE} {primary.host} {primary.port} 2",
             f"sentinel down-after-milliseconds {SERVICE} {_NODE_TIMEOUT_MS}",
             f"sentinel failover-timeout {SERVICE} 4000",
         )
@@ -84,9 +96,9 @@ class Fleet:
 
 
 @asynccontextmanager
-async def fleet() -> AsyncGenerator[Fleet]:
+async def fleet(host: str = "127.0.0.1") -> AsyncGenerator[Fleet]:
     folder = Path(tempfile.mkdtemp(prefix="kontext-test-"))
-    nodes = Fleet(folder)
+    nodes = Fleet(folder, host)
     try:
         yield nodes
     finally:
@@ -135,22 +147,28 @@ async def _followed(client: Redis) -> bool:
 
 @asynccontextmanager
 async def running_sentinels() -> AsyncGenerator[tuple[str, Fleet]]:
-    """A primary (the fleet's first node), its replica, and three Sentinels that know of both and of each other."""
     async with fleet() as nodes:
-        primary = await nodes.start(*_DURABLE)
-        replica = await nodes.start("--replicaof", f"127.0.0.1 {primary.port}", *_DURABLE)
+        yield await start_sentinels(nodes), nodes
+
+
+async def start_sentinels(nodes: Fleet, *, replicas: int = 1) -> str:
+    """A primary (the fleet's first node), its replicas, and three Sentinels that know of all and of each other: their
+    address."""
+    primary = await nodes.start(*_DURABLE)
+    for _ in range(replicas):
+        replica = await nodes.start("--replicaof", f"{primary.host} {primary.port}", *_DURABLE)
         async with replica.client() as client:
-            await until(lambda: _followed(client))
-        sentinels = [await nodes.sentinel(primary) for _ in range(3)]
-        for sentinel in sentinels:
-            async with sentinel.client() as client:
-                await until(lambda client=client: _informed(client))
-        yield f"redis+sentinel://{','.join(one.address for one in sentinels)}/{SERVICE}", nodes
+            await until(lambda client=client: _followed(client))
+    sentinels = [await nodes.sentinel(primary) for _ in range(3)]
+    for sentinel in sentinels:
+        async with sentinel.client() as client:
+            await until(lambda client=client: _informed(client, replicas))
+    return f"redis+sentinel://{','.join(one.address for one in sentinels)}/{SERVICE}"
 
 
-async def _informed(sentinel: Redis) -> bool:
+async def _informed(sentinel: Redis, replicas: int) -> bool:
     told: Any = await sentinel.sentinel_master(SERVICE)
-    return told["num-other-sentinels"] == 2 and told["num-slaves"] == 1
+    return told["num-other-sentinels"] == 2 and told["num-slaves"] == replicas
 
 
 async def until(ask: Callable[[], Awaitable[Any]], *, patience_s: float = 20.0) -> Any:
