@@ -63,6 +63,7 @@ api_key = "env:RUNFLOW"
 [providers.local]
 adapter = "openai_images"
 base_url = "http://local.test/v1"
+{local}
 
 [policies.any]
 tier = "preview"
@@ -73,10 +74,12 @@ policy = "any"
 """
 
 
-def configured(folder: Path, *, runware: str = "", runflow: str = "", limits: str = "", team: str = "") -> Settings:
+def configured(
+    folder: Path, *, runware: str = "", runflow: str = "", local: str = "", limits: str = "", team: str = ""
+) -> Settings:
     """Real settings from a real file; each argument is more lines of its section."""
     file = folder / "kontext.toml"
-    file.write_text(CONFIG.format(runware=runware, runflow=runflow, limits=limits, team=team))
+    file.write_text(CONFIG.format(runware=runware, runflow=runflow, local=local, limits=limits, team=team))
     return load(file, {"RUNWARE": "runware-key", "RUNFLOW": "runflow-key"}, date(2027, 1, 15))
 
 
@@ -112,11 +115,12 @@ class Stage:
         timing: Timing | None = None,
         runware: str = "",
         runflow: str = "",
+        local: str = "",
         limits: str = "",
         team: str = "",
         tracer: Tracer | None = None,
     ) -> "Replica":
-        settings = configured(self.folder, runware=runware, runflow=runflow, limits=limits, team=team)
+        settings = configured(self.folder, runware=runware, runflow=runflow, local=local, limits=limits, team=team)
         replica = Replica(self, name, timing or Timing(), settings, tracer)
         self._replicas.append(replica)
         return replica
