@@ -20,6 +20,7 @@ import pytest_asyncio
 
 from gateway.configuration import load
 from gateway.configuration.reference import reference
+from gateway.state.embedded import stop
 from tests.end_to_end.processes import Server, environment
 from tests.end_to_end.stage import state_folder
 
@@ -52,6 +53,7 @@ async def gateway() -> AsyncGenerator[Server]:
         server = await Server.start("serve", "--port", "0", cwd=folder, KONTEXT_DEV_KEY=KEY)
         yield server
         await server.end(signal.SIGTERM)
+        await stop(folder / ".kontext")  # the engine outlives its gateway
 
 
 @pytest.mark.asyncio(loop_scope="session")
