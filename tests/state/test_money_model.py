@@ -38,6 +38,7 @@ class Model:
         self.accounts = accounts(record.team, record.key_id, record.created_ms)
         self.status = U.QUEUED
         self.key_ends_ms = FOR_EVER
+        self.is_joined = False
         self.states: list[AttemptState] = []
         self.prices: list[int] = []
         self.costs: list[int] = []
@@ -49,6 +50,11 @@ class Model:
     @property
     def is_under_way(self) -> bool:
         return self.status in (U.QUEUED, U.RUNNING)
+
+    @property
+    def is_just_accepted(self) -> bool:
+        """Nothing of it went on since: its acceptance can be taken back."""
+        return self.is_under_way and self.states in ([], [A.INTENT])
 
     @property
     def is_terminal(self) -> bool:
@@ -91,6 +97,7 @@ class Machine(RuleBasedStateMachine):
         self.corrections = Corrections(self.store, clock=self.clock)
         self.claims = Claims(self.store, clock=self.clock)
         self.models: list[Model] = []
+        self.undone: list[Model] = []
         self.rows = 0
         self.acted_ms = 0
         self.operations = 0
@@ -129,13 +136,14 @@ class Machine(RuleBasedStateMachine):
         hold=amounts, price=st.none() | amounts, team=st.sampled_from(["growth", "other"]), key=st.sampled_from("ab?")
     )
     def accept(self, hold, price, team, key):
-        record = replace(edit_record(len(self.models)), team=team, key_id="ci")
+        record = replace(edit_record(len(self.models) + len(self.undone)), team=team, key_id="ci")
         claim = None
         if key != "?":
             claimed = self.do(self.claims.claim(team, "edits", key, "the same", record.id))
             owners = [model for model in self.models if (model.record.team, model.record.trace_id) == (team, key)]
             if owners and self.clock.now_ms < owners[-1].key_ends_ms:
                 assert claimed == Joined(owners[-1].record.id, ended=owners[-1].is_terminal)
+                owners[-1].is_joined = True
                 return
             assert isinstance(claimed, New)
             claim, record = claimed.claim, replace(record, trace_id=key)
@@ -153,6 +161,17 @@ class Machine(RuleBasedStateMachine):
         if price is not None:
             model.open(price)
         self.models.append(model)
+
+    @precondition(lambda self: any(model.is_just_accepted for model in self.models))
+    @rule(data=st.data())
+    def undo(self, data):
+        model = self.chosen(data, lambda model: model.is_just_accepted)
+        undone = self.step(lambda: self.edits.undo(model.record), 0 if model.is_joined else 1)
+        assert undone is not model.is_joined
+        if undone:
+            model.hold = 0
+            self.models.remove(model)
+            self.undone.append(model)
 
     @precondition(lambda self: any(model.is_under_way and not model.has_open for model in self.models))
     @rule(data=st.data(), price=amounts)
@@ -279,7 +298,7 @@ class Machine(RuleBasedStateMachine):
 
     def sums(self) -> tuple[Counter[str], Counter[str]]:
         spent, held = Counter(), Counter()
-        for model in self.models:
+        for model in (*self.models, *self.undone):
             for account in model.accounts:
                 spent[account] += model.spent
                 held[account] += model.hold

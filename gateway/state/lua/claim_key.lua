@@ -9,7 +9,7 @@ local key, now = KEYS[1], clock(ARGV[1])
 local function join(id)
   local edit = ARGV[6] .. id
   local status = redis.call('HGET', edit, 'status')
-  if status == 'queued' or status == 'running' then redis.call('HSET', edit, 'joined', '1') end
+  if status == 'queued' or status == 'running' then redis.call('HSETNX', edit, 'joined', '1') end
   return {'joined', now, id, status or ''}
 end
 
