@@ -76,7 +76,7 @@ class Pixels(Struct, frozen=True, tag="pixels"):
 SizeWish = AutoSize | ModelSize | Ratio | Pixels
 
 
-class Edit(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Edit(Struct, frozen=True, kw_only=True, omit_defaults=True, cache_hash=True):
     """What is wanted, provider-free. `None` means the offer's own documented default, and nothing is sent.
 
     `mask` has the first image's size. Where it has an alpha channel, transparent is edited (OpenAI's meaning); else
@@ -124,7 +124,7 @@ class Range(Struct, frozen=True):
         return min(max(value, self.least), self.most)
 
 
-class Abilities(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Abilities(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, cache_hash=True):
     """What an offer can do as asked. An absent ability is `None`, `False` or empty.
 
     `sizes`: the only sizes it can make, as `WxH`; empty where it takes any. `ratios`: where shape is chosen by name
@@ -164,7 +164,7 @@ class Price(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     steps: int | None = None
 
 
-class Offer(Struct, frozen=True, kw_only=True):
+class Offer(Struct, frozen=True, kw_only=True, cache_hash=True):
     """Something that can be bought: a provider's model. `wire_model` is the provider's own name for it."""
 
     provider: str

@@ -32,7 +32,7 @@ class Sent(Struct, frozen=True, kw_only=True, omit_defaults=True):
     options: Options = Options()
 
 
-class Fit(Struct, frozen=True):
+class Fit(Struct, frozen=True, cache_hash=True):
     sent: Sent
     adjustments: tuple[Adjustment, ...] = ()
 

@@ -14,7 +14,6 @@ from adapters.fit import Fit, Unfit
 from policies.candidates import Exclusion
 from policies.circuit import State
 from policies.facts import Facts, OfferFacts
-from policies.fits import priced
 from policies.reasons import Reason
 from policies.wishes import Wishes
 
@@ -32,12 +31,14 @@ SICK_WORDS: dict[State, str] = {
 
 
 class Case(Struct, frozen=True, gc=False):
-    """One offer for one edit, as every filter gets it. `floor` is the lowest tier that the policy permits."""
+    """One offer for one edit, as every filter gets it. `price_micro` is for all pictures, 0 where the offer cannot do
+    the edit; `floor` is the lowest tier that the policy permits."""
 
     wishes: Wishes
     offer: Offer
     name: str
     fit: Fit | Unfit
+    price_micro: int
     facts: Facts
     known: OfferFacts
     floor: Tier
@@ -76,10 +77,9 @@ def within_cost(case: Case) -> Exclusion | None:
     most = case.wishes.max_cost_micro
     if most is None or isinstance(case.fit, Unfit):
         return None
-    price = priced(case.offer, case.fit, case.facts.day)
-    if price <= most:
+    if case.price_micro <= most:
         return None
-    detail = f"costs {usd(price)} for {case.fit.sent.n} picture(s), more than {usd(most)}"
+    detail = f"costs {usd(case.price_micro)} for {case.fit.sent.n} picture(s), more than {usd(most)}"
     return _exclusion(case, Reason.OVER_COST, "max_cost_usd", detail)
 
 

@@ -22,12 +22,14 @@ def outline(edit: Edit) -> Edit | None:
     pictures are the caller's own: such an edit is judged anew each time."""
     if edit.options != Options():
         return None
-    return replace(
-        edit,
-        prompt="." * len(edit.prompt),
-        images=tuple(_shape(picture) for picture in edit.images),
-        mask=_shape(edit.mask) if edit.mask else None,
-        negative_prompt="." if edit.negative_prompt else edit.negative_prompt,
+    return _same(
+        replace(
+            edit,
+            prompt="." * len(edit.prompt),
+            images=tuple(_shape(picture) for picture in edit.images),
+            mask=_shape(edit.mask) if edit.mask else None,
+            negative_prompt="." if edit.negative_prompt else edit.negative_prompt,
+        )
     )
 
 
@@ -54,6 +56,12 @@ def _fitted(outlined: Edit, offer: Offer) -> Fit | Unfit:
 @lru_cache(REMEMBERED)
 def _fitted_by_abilities(outlined: Edit, abilities: Abilities) -> Fit | Unfit:
     return fit(outlined, Offer(provider="", model="", wire_model="", tier=Tier.PREVIEW, abilities=abilities))
+
+
+@lru_cache(REMEMBERED)
+def _same(outlined: Edit) -> Edit:
+    """One object for all equal ones: then looking it up, once an offer, compares no fields."""
+    return outlined
 
 
 def _shape(picture: Picture) -> Picture:

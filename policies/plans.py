@@ -86,7 +86,8 @@ def _judged(edit: Edit, wishes: Wishes, policy: Policy, offers: Mapping[str, Off
     for name in named:
         if offer := offers.get(name):
             fit, known = fitted(edit, outlined, offer), facts.offers.get(name, NOTHING_KNOWN)
-            judged.append(_judge(Case(wishes, offer, name, fit, facts, known, floor)))
+            price_micro = priced(offer, fit, facts.day) if isinstance(fit, Fit) else 0
+            judged.append(_judge(Case(wishes, offer, name, fit, price_micro, facts, known, floor)))
     return judged
 
 
@@ -106,7 +107,7 @@ def _candidate(case: Case, fit: Fit) -> Candidate:
     return Candidate(
         offer=case.name,
         tier=offer.tier,
-        price_micro=priced(offer, fit, case.facts.day),
+        price_micro=case.price_micro,
         expected_s=offer.usual_s if known.usual_s is None else known.usual_s,
         adjustments=fit.adjustments,
         billed=offer.billed,
