@@ -11,7 +11,7 @@ from litestar.exceptions import HTTPException
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin, YamlRenderPlugin
 
-from gateway.api import admin, drain, edits, health, listing, models, quotes, usage
+from gateway.api import admin, cancel, drain, edits, events, health, listing, models, quotes, usage
 from gateway.api.admission import Admission
 from gateway.api.answers import Answers
 from gateway.api.auth import Gate
@@ -71,6 +71,7 @@ from gateway.state.claims import Claims
 from gateway.state.connection import StoreUnavailable, connect
 from gateway.state.corrections import Corrections
 from gateway.state.edits import Edits
+from gateway.state.feed import Feed
 from gateway.state.health import SharedHealth
 from gateway.state.listing import Listing
 from gateway.state.rates import Rates
@@ -80,8 +81,10 @@ BODY_BYTES = 64_000_000
 HANDLERS = (
     edits.create_edit,
     listing.list_edits,
+    events.follow_edit,
     edits.read_edit,
     edits.read_image,
+    cancel.cancel_edit,
     quotes.create_quote,
     image_edits.create_image_edit,
     models.list_models,
@@ -206,6 +209,8 @@ async def _open(settings: Settings, clock: Clock, timing: Timing, stack: AsyncEx
     engine = Engine(current, kept, route, handover, checkup, witness, metrics, clock, timing)
     await engine.start()
     stack.push_async_callback(engine.aclose)
+    feed = Feed(store, replica, clock)
+    await stack.enter_async_context(feed.running(engine.hear_cancel))
     inquiry = Inquiry(wire, clock)
     resolver = Resolver(current, corrections, inquiry, delivery, handover, witness, clock, timing)
     charges = Charges(current, book, kept, corrections, inquiry, witness, clock, timing)
@@ -232,6 +237,7 @@ async def _open(settings: Settings, clock: Clock, timing: Timing, stack: AsyncEx
         links=links,
         cursors=Cursors(secrets),
         listing=Listing(store),
+        feed=feed,
         answers=Answers(current, links, results, settings.retention_s),
         metrics=metrics,
         book=book,

@@ -123,8 +123,10 @@ async def _serve(
 
 
 async def _leave(context: Context) -> None:
-    """Not ready and open for `drain_s`: waiting callers get their edit's address, and new edits a 503."""
+    """Not ready and open for `drain_s`: waiting callers get their edit's address, event
+    streams end and go on at another replica, and new edits get a 503."""
     context.engine.leave()
+    context.feed.hang_up()
     log.info("leaving", drain_s=context.settings.server.drain_s)
     await context.clock.sleep(context.settings.server.drain_s)
 

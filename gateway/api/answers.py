@@ -47,8 +47,11 @@ class ErrorAnswer(Struct, frozen=True, kw_only=True):
 
 
 class EditAnswer(Struct, frozen=True, kw_only=True):
+    """`cancel_requested`: its caller asked for its end, and what is under way goes on at the provider."""
+
     id: str
     status: Status
+    cancel_requested: bool
     tier: str | None
     asked_tier: str
     degraded: bool
@@ -82,6 +85,7 @@ class Answers:
         return EditAnswer(
             id=record.id,
             status=record.status,
+            cancel_requested=bool(record.cancel_ms),
             tier=offer.tier.value if offer else None,
             asked_tier=record.plan.tier.value,
             degraded=offer is not None and offer.tier.rank < record.plan.tier.rank,

@@ -22,6 +22,7 @@ from gateway.results import Results
 from gateway.settings import Settings
 from gateway.state.corrections import Corrections
 from gateway.state.edits import Edits
+from gateway.state.feed import Feed
 from gateway.state.listing import Listing
 
 
@@ -38,6 +39,7 @@ class Context(Struct, frozen=True, kw_only=True):
     links: Links
     cursors: Cursors
     listing: Listing
+    feed: Feed
     answers: Answers
     metrics: Metrics
     book: Book

@@ -37,6 +37,8 @@ KINDS: dict[str, Kind] = {
     "not_found": Kind(404, "There is no such thing"),
     "method_not_allowed": Kind(405, "This address does not take this method"),
     "not_acceptable": Kind(406, "The answer cannot be given in the form asked for"),
+    "cancelled": Kind(409, "The edit was cancelled"),
+    "ended": Kind(409, "The edit has ended"),
     "conflict": Kind(409, "Another request is at work on this", retryable=True),
     "too_large": Kind(413, "The request is too large"),
     "unsupported_media_type": Kind(415, "The request's content type is not taken"),

@@ -28,12 +28,19 @@ MORE: dict[tuple[str, str], set[int]] = {
     ("post", OPENAI): {404, 429, 502, 504},
     ("get", "/v1/usage"): {406},
     ("get", "/v1/edits"): {406},
+    ("get", "/v1/edits/{edit_id}/events"): {204, 422},
+    ("delete", "/v1/edits/{edit_id}"): {202},
 }
-WORDS = {kind.status: kind.title for kind in reversed(KINDS.values())} | {202: "It goes on; its address tells how"}
+WORDS = {kind.status: kind.title for kind in reversed(KINDS.values())} | {
+    202: "It goes on; its address tells how",
+    204: "It has ended, and nothing more is told",
+}
 BODIES: dict[tuple[str, str], dict[str, str]] = {
     ("post", "/v1/edits"): {"application/json": "EditAnswer"},
     ("post", OPENAI): {"application/json": ImagesAnswer.__name__, "text/event-stream": ""},
     ("get", "/v1/usage"): {"application/json": "", "application/jsonl": "", "text/csv": ""},
+    ("get", "/v1/edits/{edit_id}/events"): {"text/event-stream": ""},
+    ("delete", "/v1/edits/{edit_id}"): {"application/json": "EditAnswer"},
 }
 """What a success holds, where the handler's own type does not say it: media type to schema; none for any."""
 
@@ -89,6 +96,8 @@ def statuses(method: str, path: str, operation: Operation) -> set[int]:
 def _refusal(path: str, status: int) -> OpenAPIResponse:
     if status == 202:
         return OpenAPIResponse(description=WORDS[status], content={"application/json": _media("EditAnswer")})
+    if status == 204:
+        return OpenAPIResponse(description=WORDS[status])
     openai = path == OPENAI
     kind, name = ("application/json", OpenAIError.__name__) if openai else (PROBLEM_JSON, ProblemAnswer.__name__)
     return OpenAPIResponse(description=WORDS[status], content={kind: _media(name)})

@@ -104,7 +104,9 @@ def succeeded(record: EditRecord, attempt: AttemptRecord, result: Delivered, *, 
 
 def found_out(record: EditRecord, attempt: AttemptRecord, result: Delivered | Failed) -> End:
     """Of an unresolved edit, once it is known what became of its last unresolved attempt; `attempt` as it ended."""
-    if isinstance(result, Delivered):
+    if record.cancel_ms and not (isinstance(result, Failed) and result.kind is FailureKind.MODERATED):
+        end = cancelled(())
+    elif isinstance(result, Delivered):
         end = succeeded(record, attempt, result, late=True)
     elif result.kind is FailureKind.MODERATED:
         end = refused(())
@@ -118,6 +120,12 @@ def found_out(record: EditRecord, attempt: AttemptRecord, result: Delivered | Fa
 def refused(attempts: tuple[AttemptRecord, ...]) -> End:
     problem = Problem(kind=FailureKind.MODERATED.value, detail=WORDS[FailureKind.MODERATED])
     return End(status=Status.REFUSED, cost_micro=spent_micro(attempts), problem=problem)
+
+
+def cancelled(attempts: tuple[AttemptRecord, ...]) -> End:
+    """At what it truly cost: a provider goes on with what it has taken, and charges for it."""
+    problem = Problem(kind="cancelled", detail="its caller cancelled it; nothing is delivered")
+    return End(status=Status.CANCELLED, cost_micro=spent_micro(attempts), problem=problem)
 
 
 def given_up(attempts: tuple[AttemptRecord, ...], decision: GiveUp, message: str) -> End:

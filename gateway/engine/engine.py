@@ -184,12 +184,14 @@ class Engine:
     def _start(self, edit: str, path: Coroutine[Any, Any, EditRecord]) -> None:
         task = asyncio.create_task(self._guarded(edit, path), name=edit)
         self._followed[edit] = task
+        self._route.cancels.follow(edit)
         self._metrics.in_flight.set(len(self._followed))
         task.add_done_callback(lambda _: self._forget(edit))
 
     def _forget(self, edit: str) -> None:
         self._followed.pop(edit, None)
         self._witness.let_go(edit)
+        self._route.cancels.forget(edit)
         self._metrics.in_flight.set(len(self._followed))
 
     async def _guarded(self, edit: str, path: Coroutine[Any, Any, EditRecord]) -> EditRecord | None:
@@ -215,6 +217,10 @@ class Engine:
             return ended
         self._pauses.forget(edit)
         return None
+
+    def hear_cancel(self, edit: str) -> None:
+        """Somebody asked for its end, here or at another replica."""
+        self._route.cancels.hear(edit)
 
     async def wait(self, record: EditRecord, seconds: float) -> EditRecord:
         """The edit when it ended, or as it stands after `seconds`, or when this replica leaves."""

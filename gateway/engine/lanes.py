@@ -9,6 +9,7 @@ from adapters.contract import Attempt, Done, Failed, Next, Offer
 from gateway.current import Current
 from gateway.engine import ends
 from gateway.engine.attempts import Accepted, Ran, Runner, Unresolved, attempt_id
+from gateway.engine.cancels import Cancels
 from gateway.engine.delivery import Delivered, Delivery
 from gateway.engine.health import Admitted, Health
 from gateway.engine.terms import caps
@@ -68,6 +69,7 @@ class Lanes:
     ) -> None:
         self._current, self._edits, self._runner, self._delivery = current, edits, runner, delivery
         self._health, self._witness = health, witness
+        self.cancels = Cancels()
 
     def place(self, offer: str) -> Place:
         """Raises `KeyError` for an offer that neither this configuration has nor one before it in this process."""
@@ -99,7 +101,8 @@ class Lanes:
     async def opened(
         self, record: EditRecord, admission: Admitted, *, beside: int | None = None
     ) -> AttemptRecord | NoPermit:
-        """The attempt, written; what `admission` took is free again where it was not. Raises `OverBudget`."""
+        """The attempt, written; what `admission` took is free again where it was not. Raises `OverBudget`
+        and `Cancelled`."""
         attempt = self.prepared(record, admission.offer, beside=beside)
         budgets = caps(self._current.settings, record.team, record.key_id)
         opened = NoPermit()
@@ -130,7 +133,7 @@ class Lanes:
     async def _result(self, record: EditRecord, place: Place, lane: Lane, ran: Ran) -> Result:
         if not isinstance(ran.outcome, Done):
             return ran.outcome
-        if lane.outrun:
+        if lane.outrun or self.cancels.is_asked(record):  # paid for, and wanted by nobody
             return Delivered((), ())
         return await self._delivery.deliver(record, place.provider, place.offer, ran.attempt.id, ran.outcome)
 

@@ -103,8 +103,9 @@ class Resolver:
     async def _delivered(
         self, record: EditRecord, place: Place, attempt: AttemptRecord, done: Done, is_last: bool
     ) -> Delivered | Failed:
-        """The pictures, where the edit ends with this attempt; one that another attempt delivered keeps its own."""
-        if record.status is not Status.UNRESOLVED or not is_last:
+        """The pictures, where the edit ends with this attempt; one that another attempt delivered keeps its own,
+        and one that was cancelled wants none."""
+        if record.status is not Status.UNRESOLVED or not is_last or record.cancel_ms:
             return Delivered((), ())
         return await self._delivery.deliver(record, place.provider, place.offer, attempt.id, done)
 

@@ -29,7 +29,7 @@ from gateway.engine.witness import Witness
 from gateway.observe import log
 from gateway.state.budgets import OverBudget
 from gateway.state.corrections import Corrections
-from gateway.state.edits import Edits, NoPermit
+from gateway.state.edits import Cancelled, Edits, NoPermit
 from gateway.state.records import AttemptRecord, AttemptState, EditRecord, with_attempt
 from policies.hedge import SecondRunner, second_runner
 from policies.react import ATTEMPTS_PER_EDIT, VERDICTS
@@ -214,7 +214,7 @@ class _Race:
             self._cue = asyncio.create_task(self._wait(pause_s), name=self._record.id)
 
     async def _opened(self, admission: Admitted) -> AttemptRecord | NoPermit | None:
-        """None where the money for it is not there: then the first runs alone."""
+        """None where the money for it is not there, or nobody wants the edit any more: then the first runs alone."""
         first = self._first
         first.attempt = await self._all.edits.store(self._record, first.attempt)
         self._record = with_attempt(self._record, first.attempt)
@@ -222,6 +222,8 @@ class _Race:
             return await self._all.lanes.opened(self._record, admission, beside=first.attempt.number)
         except OverBudget as refusal:
             self._all.witness.denied(refusal)
+            return None
+        except Cancelled:
             return None
 
 

@@ -18,7 +18,7 @@ from gateway.engine.race import Races
 from gateway.engine.timing import Timing
 from gateway.engine.witness import Witness
 from gateway.state.budgets import OverBudget
-from gateway.state.edits import Edits, NoPermit
+from gateway.state.edits import Cancelled, Edits, NoPermit
 from gateway.state.records import AttemptRecord, AttemptState, EditRecord, End, Status, with_attempt
 from policies.plans import Plan
 from policies.react import VERDICTS, Action, Decision, GiveUp, Refuse, Tried, TryOffer, decide
@@ -47,6 +47,7 @@ class Route:
     ) -> None:
         self._current, self._edits, self.lanes, self._races = current, edits, lanes, races
         self._health, self._witness, self._clock, self._timing = health, witness, clock, timing
+        self.cancels = lanes.cancels
 
     # --- entering -------------------------------------------------------------------------------------------------
 
@@ -128,12 +129,14 @@ class Route:
 
     async def _open(self, record: EditRecord, step: TryOffer) -> EditRecord:
         """Opens the next attempt when its provider is well and has a place for it, until the deadline."""
-        await self._sleep(step.after_s)
-        while True:
+        await self._pause(record, step.after_s)
+        while not self.cancels.is_asked(record):
             admission = await self.admitted(record, step.offer)
             if isinstance(admission, Admitted):
                 try:
                     opened = await self.lanes.opened(record, admission)
+                except Cancelled:
+                    break
                 except OverBudget as refusal:
                     self._witness.denied(refusal)
                     return await self._finish(record, ends.over_budget(record.attempts, refusal), None)
@@ -144,7 +147,8 @@ class Route:
                 late = ends.out_of_service if isinstance(admission, NotNow) else ends.too_late
                 return await self._finish(record, late(record.attempts), None)
             with self._witness.waiting():
-                await self._sleep(self._pause_s(admission))
+                await self._pause(record, self._pause_s(admission))
+        return await self._stop(record, None)
 
     def _may_wait(self, record: EditRecord, offer: str) -> bool:
         """Whether something of the plan can still be expected in time."""
@@ -189,6 +193,8 @@ class Route:
         at_risk = _holds_unresolved(record) and failed.kind is not FailureKind.MODERATED
         if at_risk and not self._accepts_risk(record):
             return await self._leave(record, attempt, failed.message, closed=closed)
+        if self.cancels.is_asked(record) and failed.kind is not FailureKind.MODERATED:
+            return await self._stop(record, None if closed else attempt)
         decision = self._decide(record, failed)
         match decision:
             case TryOffer():
@@ -214,6 +220,13 @@ class Route:
         self._witness.attempt_ended(record, closed)
         return record
 
+    async def _stop(self, record: EditRecord, attempt: AttemptRecord | None) -> EditRecord:
+        """Its caller wants no more of it. What may still be charged is found out before it counts as cancelled."""
+        held = next((one for one in record.attempts if one.state is AttemptState.UNRESOLVED), None)
+        if held is not None:
+            return await self._leave(record, attempt or held, held.message, closed=attempt is None)
+        return await self._finish(record, ends.cancelled(record.attempts), attempt)
+
     async def _leave(
         self, record: EditRecord, attempt: AttemptRecord, message: str, *, closed: bool = False
     ) -> EditRecord:
@@ -222,7 +235,11 @@ class Route:
 
     async def _finish(self, record: EditRecord, end: End, attempt: AttemptRecord | None) -> EditRecord:
         """One atomic step: the final state, and the close of the attempt that led to it."""
-        finished = await self._edits.finish(record, end, attempt)
+        try:
+            finished = await self._edits.finish(record, end, attempt)
+        except Cancelled:
+            end = ends.cancelled((with_attempt(record, attempt) if attempt else record).attempts)
+            finished = await self._edits.finish(record, end, attempt)
         if attempt is not None:
             self._witness.attempt_ended(finished, finished.attempts[attempt.number - 1])
         self._witness.edit_ended(finished, end)
@@ -256,9 +273,9 @@ class Route:
         now_ms = self._clock.now_ms()
         return record.wish.deadline_s - (now_ms - (record.created_ms or now_ms)) / 1000
 
-    async def _sleep(self, seconds: float) -> None:
+    async def _pause(self, record: EditRecord, seconds: float) -> None:
         if seconds > 0:
-            await self._clock.sleep(seconds)
+            await self.cancels.pause(record, self._clock.sleep(seconds))
 
 
 def _as_failure(outcome: Unresolved) -> Failed:

@@ -11,7 +11,7 @@ from typing import cast
 from redis.asyncio import Redis
 
 from gateway.ledger.rows import Mark
-from gateway.state import keys
+from gateway.state import events, keys
 from gateway.state.arguments import cost
 from gateway.state.budgets import MOST_AMOUNT_MICRO
 from gateway.state.connection import unavailable
@@ -77,6 +77,7 @@ class Corrections:
             write_end(end),
             write_row(finish_row(record, end)),
             self._keep_ms,
+            events.finished(end),
         )
         return await self._read(record.id)
 

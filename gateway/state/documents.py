@@ -21,7 +21,17 @@ _end = msgspec.json.Decoder(End)
 def write_edit(record: EditRecord) -> bytes:
     """What never changes; the rest are fields of their own."""
     return msgspec.json.encode(
-        replace(record, status=Status.QUEUED, owner="", epoch=0, created_ms=0, finished_ms=0, attempts=(), end=None)
+        replace(
+            record,
+            status=Status.QUEUED,
+            owner="",
+            epoch=0,
+            created_ms=0,
+            finished_ms=0,
+            cancel_ms=0,
+            attempts=(),
+            end=None,
+        )
     )
 
 
@@ -51,6 +61,7 @@ def read_edit(fields: Mapping[bytes, bytes]) -> EditRecord:
         epoch=int(fields[b"epoch"]),
         created_ms=int(fields[b"created"]),
         finished_ms=int(fields.get(b"finished", b"0")),
+        cancel_ms=int(fields.get(b"cancel", b"0")),
         # One is missing only where its rows were lost with the store that it was restored after.
         attempts=tuple(_read_attempt(fields, n) for n in range(1, count + 1) if f"attempt:{n}".encode() in fields),
         end=_end.decode(fields[b"end"]) if b"end" in fields else None,

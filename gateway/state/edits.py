@@ -14,7 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 from redis.asyncio import Redis
 
-from gateway.state import keys
+from gateway.state import events, keys
 from gateway.state.arguments import closing, conditions, cost, money, most, open_edits, posting
 from gateway.state.budgets import Caps, amount, over_budget, scopes
 from gateway.state.connection import StoreUnavailable, unavailable
@@ -44,6 +44,10 @@ class InDoubt(StoreUnavailable):
     def __init__(self, edit: str, said: str) -> None:
         super().__init__(said)
         self.edit = edit
+
+
+class Cancelled(Exception):  # noqa: N818 - the name is the fact
+    """The edit's caller asked for its end: nothing more is bought or delivered for it."""
 
 
 class Permit(Struct, frozen=True):
@@ -116,6 +120,7 @@ class Edits:
                     *scopes(record.team, record.key_id),
                     keys.UNDONE + record.id,
                     keys.team_edits(record.team),
+                    keys.EVENTS + record.id,
                 ),
                 record.id,
                 self.replica,
@@ -128,6 +133,8 @@ class Edits:
                 *conditions(record, terms),
                 write_row(accept_row(record, terms.claim)),
                 b"" if attempt is None else write_row(open_row(record, attempt)),
+                events.accepted(record),
+                b"" if attempt is None else events.opened(attempt),
             )
         except StoreUnavailable as error:
             if isinstance(error, TooFewReplicas) and await self._is_undone(record):
@@ -173,7 +180,7 @@ class Edits:
 
         Its price comes out of what the edit still holds. Where that is too little, the hold is topped up: never past a
         cap, nor past what the edit may cost in all, else `OverBudget`. After `StoreUnavailable` (too few replicas may
-        have confirmed it) the same call is repeated before anything is sent.
+        have confirmed it) the same call is repeated before anything is sent. Raises `Cancelled`.
         """
         reply = await self._step(
             Step.OPEN,
@@ -191,9 +198,12 @@ class Edits:
             caps.words(),
             write_row(open_row(record, attempt)),
             "" if attempt.beside is None else "1",
+            events.opened(attempt),
         )
         if reply[0] == b"over_budget":
             raise over_budget(reply)
+        if reply[0] == b"cancelled":
+            raise Cancelled(record.id)
         return NoPermit() if reply[0] == b"no_permit" else _opened(attempt, _ms(reply[1]))
 
     async def store(self, record: EditRecord, attempt: AttemptRecord) -> AttemptRecord:
@@ -213,6 +223,7 @@ class Edits:
             write_attempt(attempt),
             posting(attempt),
             _operation(),
+            events.learnt(attempt),
         )
         return _stored(attempt, _ms(now))
 
@@ -231,13 +242,14 @@ class Edits:
             write_attempt(attempt),
             cost(attempt),
             write_row(close_row(record, attempt)),
+            events.closed(attempt),
         )
         return replace(attempt, closed_ms=_ms(now))
 
     async def finish(self, record: EditRecord, end: End, attempt: AttemptRecord | None) -> EditRecord:
         """Writes the edit's end, together with the close of `attempt` where one is given. What of the hold is not kept
-        for unresolved attempts returns."""
-        _, now = await self._confirmed(
+        for unresolved attempts returns. Raises `Cancelled` for a success that nobody wants any more."""
+        reply = await self._confirmed(
             Step.FINISH,
             record.id,
             (
@@ -256,9 +268,26 @@ class Edits:
             self._keep_ms,
             *closing(record, attempt),
             write_row(finish_row(record, end)),
+            events.finished(end, attempt),
         )
-        finished = replace(record, status=end.status, end=end, finished_ms=_ms(now))
-        return finished if attempt is None else with_attempt(finished, replace(attempt, closed_ms=_ms(now)))
+        if reply[0] == b"cancelled":
+            raise Cancelled(record.id)
+        now, cancel_ms = _ms(reply[1]), _ms(reply[2])
+        finished = replace(record, status=end.status, end=end, finished_ms=now, cancel_ms=cancel_ms)
+        return finished if attempt is None else with_attempt(finished, replace(attempt, closed_ms=now))
+
+    async def cancel(self, edit_id: str) -> bool:
+        """Asks for the end of an edit, whoever works on it: no attempt of it is opened from here on, and it cannot
+        succeed. Its owner is called, and ends it as soon as what is under way allows. False for one that has ended."""
+        reply = await self._scripts.run(
+            Step.CANCEL,
+            (keys.EDIT + edit_id,),
+            edit_id,
+            keys.CALLS,
+            keys.CALLS_LIVE_MS,
+            events.cancel_requested(edit_id),
+        )
+        return reply[0] == b"ok"
 
     async def get(self, edit_id: str) -> EditRecord | None:
         """The whole record, or None for an id that the store does not hold."""

@@ -83,12 +83,12 @@ def _closing(kind: RowKind, tells: str, record: EditRecord, attempt: AttemptReco
         settled_micro=attempt.charged_micro,
         overrun_micro=attempt.overrun_micro,
         source=attempt.cost_source,
-        outcome=_outcome(attempt),
+        outcome=outcome(attempt),
         pictures=attempt.pictures,
     )
 
 
-def _outcome(attempt: AttemptRecord) -> str:
+def outcome(attempt: AttemptRecord) -> str:
     if attempt.state is AttemptState.UNRESOLVED:
         return attempt.state.value
     if attempt.failure is not None:

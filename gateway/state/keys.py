@@ -4,6 +4,9 @@ SLOT_TAG = b"kontext"  # what a Cluster hashes of every name below
 _TAG = "{kontext}"
 
 EDIT = f"{_TAG}:edit:"  # + edit id
+EVENTS = f"{_TAG}:events:"  # + edit id
+CALLS = f"{_TAG}:calls:"  # + replica
+CALLS_LIVE_MS = 3_600_000
 UNDONE = f"{_TAG}:undone:"  # + edit id
 OWNER = f"{_TAG}:owner:"  # + replica
 CLAIM = f"{_TAG}:claim:"  # + replica

@@ -145,6 +145,7 @@ class EditRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `origin` is what attempt ids derive from. `owner` is the replica that works on it; every write carries `epoch`.
     `trace_id` and `span_id` name the span that began it. `hedge`: the second runner that was bought and held for.
+    `cancel_ms`: when its caller asked for its end.
     """
 
     id: str
@@ -164,6 +165,7 @@ class EditRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
     epoch: int = 0
     created_ms: int = 0
     finished_ms: int = 0
+    cancel_ms: int = 0
     attempts: tuple[AttemptRecord, ...] = ()
     end: End | None = None
 

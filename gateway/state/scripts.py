@@ -28,6 +28,7 @@ class Step(StrEnum):
     RELEASE = "release"
     CORRECT = "correct"
     UNDO = "undo"
+    CANCEL = "cancel"
     BEAT = "beat"
     RETIRE = "retire"
     CLAIM = "claim"
@@ -39,7 +40,7 @@ class Step(StrEnum):
     TURN = "turn"
 
 
-LIBRARIES = ("prelude", "money", "ending")
+LIBRARIES = ("prelude", "money", "ending", "telling")
 """Put before every step, in this order: Redis scripts cannot include one another."""
 
 _WAIT_MS = 500

@@ -211,7 +211,10 @@ async def eventually(probe: Callable[[], Awaitable[T | None]], within_s: float =
 class Stage:
     """What a test has at hand."""
 
-    def __init__(self, url: str, rehearsal: Rehearsal, http: httpx.AsyncClient, pictures_url: str, closed: int) -> None:
+    def __init__(
+        self, url: str, rehearsal: Rehearsal, http: httpx.AsyncClient, pictures_url: str, closed: int, config: Path
+    ) -> None:
+        self.config = config
         self.url, self.rehearsal, self.http = url, rehearsal, http
         self.pictures_url, self.closed_url = pictures_url, f"http://127.0.0.1:{closed}"
 
@@ -400,7 +403,7 @@ async def theatre() -> AsyncGenerator[Stage]:
             path = configuration(folder, rehearsal, pictures=pictures, closed=closed, silent=silent)
             settings = load(path, {}, today())
             async with serving(settings, timing=TIMING) as url:
-                yield Stage(url, rehearsal, http, f"http://127.0.0.1:{pictures}", closed)
+                yield Stage(url, rehearsal, http, f"http://127.0.0.1:{pictures}", closed, path)
 
 
 @pytest_asyncio.fixture(loop_scope="session")

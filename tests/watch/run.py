@@ -179,11 +179,12 @@ async def ran() -> AsyncGenerator[Run]:
         httpx.AsyncClient(timeout=30) as http,
     ):
         with closed_port() as closed, silent_port() as silent, logged() as log:
-            settings = configured(configuration(folder, rehearsal, pictures=pictures, closed=closed, silent=silent))
+            path = configuration(folder, rehearsal, pictures=pictures, closed=closed, silent=silent)
+            settings = configured(path)
             async with _watched(folder, settings, http) as prometheus, serving(settings, timing=TIMING) as url:
                 if prometheus is not None:
                     await prometheus.ready()
-                stage = Stage(url, rehearsal, http, f"http://127.0.0.1:{pictures}", closed)
+                stage = Stage(url, rehearsal, http, f"http://127.0.0.1:{pictures}", closed, path)
                 run = Run(stage, settings, log, prometheus)
                 await play(run)
                 yield run

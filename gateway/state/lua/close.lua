@@ -1,7 +1,7 @@
 -- Close an attempt: its end, its money and its permit back.
 -- KEYS  1 the edit · 2 ledger · 3 unresolved edits
 -- ARGV  1 now · 2 edit id · 3 owner · 4 epoch · 5 attempt number · 6 state · 7 attempt document · 8 cost ('': none)
---       · 9 row
+--       · 9 row · 10 events
 -- Gives {'ok', now}, {'fenced', owner, epoch} or {'illegal', words}.
 -- Operation id: the attempt's number with its end. A repeat gives the first answer.
 local edit, number = KEYS[1], ARGV[5]
@@ -18,4 +18,5 @@ write_purse(purse)
 write_close(edit, ARGV[2], number, ARGV[6], ARGV[7], now)
 list_unresolved(KEYS[3], edit, ARGV[2], now)
 book(KEYS[2], ARGV[9], now, purse)
+tell(edit, ARGV[10])
 return {'ok', now}

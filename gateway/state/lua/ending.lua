@@ -49,9 +49,11 @@ local function unlist(listed, edit, id, keep, now)
   end
 end
 
--- A record that still holds money has no TTL.
+-- A record that still holds money has no TTL. What it told is kept an hour longer than its end.
 local function expire(listed, edit, id, status, keep, now)
   if status == 'unresolved' or any_unresolved(edit, '') then return end
   redis.call('PEXPIRE', edit, keep)
+  local events = redis.call('HGET', edit, 'events')
+  if events then redis.call('PEXPIRE', events, LATER) end
   unlist(listed, edit, id, keep, now)
 end

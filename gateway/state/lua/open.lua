@@ -2,19 +2,22 @@
 -- KEYS  1 the edit · 2 the permits of the attempt's account · 3 ledger
 -- ARGV  1 now · 2 edit id · 3 owner · 4 epoch · 5 attempt number · 6 attempt document · 7 '1': it posts
 --       · 8 most permits ('': no limit) · 9 price · 10 most the edit may cost ('': any) · 11 nine caps · 12 row
---       · 13 '1': beside the attempt that is open, whose work its provider has accepted
--- Gives {'ok', now}, {'no_permit', now}, {'over_budget', now, account ('': the edit itself), cap, left},
+--       · 13 '1': beside the attempt that is open, whose work its provider has accepted · 14 events
+-- Gives {'ok', now}, {'cancelled', now}, {'no_permit', now},
+--       {'over_budget', now, account ('': the edit itself), cap, left},
 --       {'fenced', owner, epoch} or {'illegal', words}.
 -- Operation id: the attempt's number with its document. A repeat gives the first answer.
 local edit, id, number, document, price = KEYS[1], ARGV[2], ARGV[5], ARGV[6], tonumber(ARGV[9])
 
 local fenced = fence(edit, ARGV[3], ARGV[4])
 if fenced then return fenced end
-local met = redis.call('HMGET', edit, 'status', 'attempts', 'attempt:' .. number, 'state:' .. number, 'opened:' .. number)
+local met = redis.call('HMGET', edit, 'status', 'attempts', 'attempt:' .. number, 'state:' .. number, 'opened:' .. number,
+  'cancel')
 if met[3] == document and met[4] == 'intent' then return {'ok', tonumber(met[5])} end
 if met[1] ~= 'queued' and met[1] ~= 'running' then
   return illegal('the edit is ' .. met[1] .. ': no attempt can be opened')
 end
+if met[6] then return {'cancelled', clock(ARGV[1])} end
 -- No second purchase while an older one may still happen, but beside one whose provider works on it: that was bought.
 local other, state = open_attempt(edit)
 local beside, theirs = others(edit, number)
@@ -39,4 +42,5 @@ write_open(edit, KEYS[2], ARGV[8], id, number, document, ARGV[9], ARGV[7], now)
 purse.held = purse.held + more
 if more > 0 then write_purse(purse) end
 book(KEYS[3], ARGV[12], now, purse)
+tell(edit, ARGV[14])
 return {'ok', now}

@@ -2,7 +2,7 @@
 -- KEYS  1 the edit · 2 ledger · 3 unresolved edits · 4 when ended edits leave their team's list
 -- ARGV  1 now · 2 edit id · 3 operation id · 4 attempt number · 5 state · 6 attempt document · 7 cost ('': none)
 --       · 8 row · 9 status of an edit that ends with it · 10 its end document · 11 its row
---       · 12 ms to keep a terminal record
+--       · 12 ms to keep a terminal record · 13 events
 -- Gives {'ok', now} or {'illegal', words}. No owner nor epoch: an edit that has ended is nobody's.
 -- Operation id: given by the caller. A repeat gives the first answer.
 local edit, id, operation, number, state = KEYS[1], ARGV[2], 'did:' .. ARGV[3], ARGV[4], ARGV[5]
@@ -31,6 +31,7 @@ if ends then
   -- The end before stays known, so that a late repeat of the `finish` that wrote it still is one.
   redis.call('HSET', edit, 'status', ARGV[9], 'end', ARGV[10], 'end_before', met[4], 'finished', text(now))
   book(KEYS[2], ARGV[11], now, purse, true)
+  tell(edit, ARGV[13])
   conclude(edit, id, ARGV[9], now)
 end
 list_unresolved(KEYS[3], edit, id, now)

@@ -2,6 +2,7 @@
 -- (stamped anew), the acceptance, or a move to unknown.
 -- KEYS  1 the edit
 -- ARGV  1 now · 2 owner · 3 epoch · 4 attempt number · 5 state · 6 attempt document · 7 '1': it posts · 8 operation id
+--       · 9 events, told where the state changes
 -- Gives {'ok', now}, {'fenced', owner, epoch} or {'illegal', words}.
 -- Operation id: given by the caller, since the same call may rightly be stored (and stamped) twice.
 local edit, number, state = KEYS[1], ARGV[4], ARGV[5]
@@ -22,5 +23,6 @@ local now = clock(ARGV[1])
 redis.call('HSET', edit, 'attempt:' .. number, ARGV[6], 'state:' .. number, state,
   'operation:' .. number, ARGV[8], 'stored:' .. number, text(now))
 if ARGV[7] == '1' then stamp_post(edit, number, now) end
+if held[1] ~= state then tell(edit, ARGV[9]) end
 if state == 'accepted' then redis.call('HSETNX', edit, 'accepted:' .. number, text(now)) end
 return {'ok', now}

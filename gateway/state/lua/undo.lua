@@ -8,7 +8,7 @@
 local edit, id = KEYS[1], ARGV[2]
 
 local now = clock(ARGV[1])
-local met = redis.call('HMGET', edit, 'status', 'attempts', 'state:1', 'claim', 'permit:1', 'joined', 'list')
+local met = redis.call('HMGET', edit, 'status', 'attempts', 'state:1', 'claim', 'permit:1', 'joined', 'list', 'events')
 if not met[1] then
   redis.call('SET', KEYS[5], '1', 'PX', LATER)
   return {'ok', now}
@@ -30,6 +30,7 @@ if met[4] and redis.call('HGET', met[4], 'edit') == id then redis.call('DEL', me
 redis.call('ZREM', KEYS[2], id)
 redis.call('SREM', KEYS[4], id)
 if met[7] then redis.call('ZREM', met[7], id) end
+if met[8] then redis.call('DEL', met[8]) end
 redis.call('DEL', edit)
 redis.call('SET', KEYS[5], '1', 'PX', LATER)
 return {'ok', now}
