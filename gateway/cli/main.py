@@ -8,6 +8,7 @@ from gateway.cli.check import check
 from gateway.cli.demo import demo
 from gateway.cli.edit import edit
 from gateway.cli.key import key
+from gateway.cli.lab import lab
 from gateway.cli.local import local
 from gateway.cli.quote import quote
 from gateway.cli.rehearse import rehearse
@@ -29,5 +30,5 @@ def main() -> None:
     """
 
 
-for command in (serve, edit, quote, check, key, usage, top, audit_command, restore, rehearse, demo, local):
+for command in (serve, edit, quote, check, key, usage, top, audit_command, restore, rehearse, demo, lab, local):
     main.add_command(command)

@@ -76,7 +76,12 @@ class Router:
         return FailureKind.BUSY
 
     def planned(self, edit: int, run: Run) -> Plan:
-        facts = Facts(day=run.scenario.day(run.now_s), offers=self._facts(run), seed=edit + run.seed * 1_000_003)
+        facts = Facts(
+            day=run.scenario.day(run.now_s),
+            minute=run.scenario.minute_at(run.now_s),
+            offers=self._facts(run),
+            seed=edit + run.seed * 1_000_003,
+        )
         wishes = Wishes(tier=self._policy.tier, deadline_s=run.scenario.deadline_s)
         return plan(EDIT, wishes, self._policy, run.world.offers, facts)
 

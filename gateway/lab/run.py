@@ -37,9 +37,15 @@ def compared(
 ) -> Table:
     """One table: every strategy in a fresh run of the same world."""
     rows: list[Row] = []
-    strategies = [*(Router(policy) for policy in policies), *(baseline() for baseline in BASELINES)]
+    strategies: list[Strategy] = [*(Router(policy) for policy in policies), *(baseline() for baseline in BASELINES)]
+    market = fresh()
     for strategy in strategies:
         market = fresh()
         rows.append(row_of(strategy.name, market.play(strategy), market.world))
         played(market.scenario.name, strategy.name)
-    return Table(scenario=fresh().scenario, rows=tuple(rows))
+    return Table(
+        scenario=market.scenario,
+        rows=tuple(rows),
+        baselines=tuple(strategy.name for strategy in strategies[len(policies) :] if strategy.name != Oracle.name),
+        edits=len(market.arrivals) * len(strategies),
+    )

@@ -1,6 +1,6 @@
 """What goes wrong, as data: a market, and faults with a beginning and an end."""
 
-from datetime import date
+from datetime import date, timedelta
 from enum import StrEnum
 
 from msgspec import Struct
@@ -36,7 +36,8 @@ class Fault(Struct, frozen=True, kw_only=True):
 
 
 class Scenario(Struct, frozen=True, kw_only=True):
-    """`midnight_s`: when the day changes, and prices with it. Equal arrivals per second over `seconds`."""
+    """`midnight_s`: when the day changes, and prices with it, from `eve` to the next; `minute` is that of the day on
+    which it begins. Equal arrivals per second over `seconds`. `elsewhere`: a market that no promise was made for."""
 
     name: str
     about: str
@@ -45,9 +46,16 @@ class Scenario(Struct, frozen=True, kw_only=True):
     seconds: float = SECONDS
     deadline_s: float = 120.0
     midnight_s: float = SECONDS
+    eve: date = EVE
+    minute: int | None = None
+    elsewhere: bool = False
 
     def day(self, at_s: float) -> date:
-        return EVE if at_s < self.midnight_s else MORROW
+        return self.eve if at_s < self.midnight_s else self.eve + timedelta(days=1)
+
+    def minute_at(self, at_s: float) -> int | None:
+        """Of its UTC day; None in a scenario that has no hours."""
+        return None if self.minute is None else int(self.minute + at_s / 60) % 1440
 
 
 def sold(name: str, usd_micro: int, usual_s: float, tier: Tier, then_micro: int | None = None) -> Offer:
@@ -107,4 +115,7 @@ SCENARIOS: tuple[Scenario, ...] = (
 def second_at(scenario: Scenario, usd_micro: int) -> Scenario:
     """The scenario in a market where the second provider is not just as cheap: spreading load then costs money."""
     dearer = sold(FLOW_PRO.name, usd_micro, FLOW_PRO.usual_s, FLOW_PRO.tier)
-    return replace(scenario, offers=tuple(dearer if one.name == dearer.name else one for one in scenario.offers))
+    offers = tuple(dearer if one.name == dearer.name else one for one in scenario.offers)
+    price = f"${usd_micro / 1e6:g}"
+    about = f"{scenario.about}; the second's kontext-pro is {price}"
+    return replace(scenario, name=f"{scenario.name}, 2nd {price}", about=about, offers=offers, elsewhere=True)

@@ -1,5 +1,7 @@
 """What a run is worth, in the figures that people choose by."""
 
+from math import inf
+
 from msgspec import Struct
 
 from adapters.contract import FailureKind
@@ -27,15 +29,22 @@ class Row(Struct, frozen=True, kw_only=True):
 
 
 class Table(Struct, frozen=True, kw_only=True):
+    """`baselines`: which rows are of what people use today. `edits`: how many were played, by all strategies."""
+
     scenario: Scenario
     rows: tuple[Row, ...]
+    baselines: tuple[str, ...]
+    edits: int
 
     def row(self, strategy: str) -> Row:
         return next(row for row in self.rows if row.strategy == strategy)
 
     def dearer(self, row: Row) -> float:
-        """How much more a delivered edit cost than the oracle paid, as a share."""
-        return row.usd_each / self.row("oracle").usd_each - 1.0
+        """How much more a delivered edit cost than the oracle paid, as a share; where it paid nothing, without end."""
+        paid = self.row("oracle").usd_each
+        if not paid:
+            return inf if row.usd_each else 0.0
+        return row.usd_each / paid - 1.0
 
 
 def row_of(strategy: str, ended: list[Ended], world: World) -> Row:
@@ -45,8 +54,8 @@ def row_of(strategy: str, ended: list[Ended], world: World) -> Row:
     times = sorted(one.seconds for one in delivered)
     return Row(
         strategy=strategy,
-        delivered=len(delivered) / len(counted),
-        in_time=sum(seconds <= world.scenario.deadline_s for seconds in times) / len(counted),
+        delivered=len(delivered) / max(1, len(counted)),
+        in_time=sum(seconds <= world.scenario.deadline_s for seconds in times) / max(1, len(counted)),
         usd_each=charged / 1e6 / max(1, len(delivered)),
         waste_usd=_waste_micro(ended) / 1e3 / len(ended),
         p50_s=times[len(times) // 2] if times else 0.0,

@@ -1,4 +1,4 @@
-"""One's own past as a world: a ledger's rows, exported as JSON lines, played again under another policy.
+"""One's own past as a world: a ledger's rows, played again under another policy.
 
 What an offer would have answered at some moment is drawn from the attempts that it really had around that moment. So
 the past must hold attempts at the offers that are compared; one without any is left out. Which edit asked for what is
@@ -7,11 +7,12 @@ not known to the ledger: every edit is taken as the same ordinary one, and rate 
 
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
+from datetime import date
 
-import msgspec
 from msgspec import Struct
 
 from adapters.contract import FailureKind, Offer
+from gateway.clock import minute_of
 from gateway.lab.draws import uniform
 from gateway.lab.scenarios import Scenario
 from gateway.lab.simulation import Run
@@ -19,6 +20,8 @@ from gateway.lab.world import LOST_AFTER_S, Reply, World
 
 NEIGHBOURS = 20
 _SUCCEEDED = ("done", "settled")
+_TELLS_NOTHING = ("released", "hedge_lost")
+"""How long such an attempt would have taken, and to what end, nobody waited to see."""
 
 
 class Line(Struct, frozen=True, kw_only=True):
@@ -34,8 +37,9 @@ class Line(Struct, frozen=True, kw_only=True):
 
 
 class Past(Struct, frozen=True, kw_only=True):
-    """Arrivals, and each offer's attempts by when they began. Seconds from the first arrival."""
+    """Arrivals, and each offer's attempts by when they began. Seconds from the first arrival, at `began_ms`."""
 
+    began_ms: int
     arrivals: tuple[float, ...]
     attempts: dict[str, tuple[tuple[float, Reply], ...]]
 
@@ -44,27 +48,29 @@ class UnreadableLedger(ValueError):  # noqa: N818 - the name is the fact
     """The export holds nothing to learn from, or a line that is no ledger row."""
 
 
-def read(lines: Iterable[bytes]) -> Past:
+def past_of(rows: Iterable[Line]) -> Past:
     """The past as a ledger tells it. Raises `UnreadableLedger`."""
-    rows = [_line(number, line) for number, line in enumerate(lines, 1) if line.strip()]
-    accepted = sorted(row.at_ms for row in rows if row.kind == "accept")
+    rows = tuple(rows)
+    undone = {row.edit for row in rows if row.kind == "finish" and row.outcome == "undone"}
+    accepted = sorted(row.at_ms for row in rows if row.kind == "accept" and row.edit not in undone)
     if not accepted:
         raise UnreadableLedger("no row of kind accept: export the ledger's rows, not its sums")
     began = {(row.edit, row.attempt): row.at_ms for row in rows if row.kind == "open"}
     attempts: dict[str, list[tuple[float, Reply]]] = {}
     for row in rows:
-        if row.kind == "close" and row.offer and (row.edit, row.attempt) in began:
+        if row.kind == "close" and row.offer and row.outcome not in _TELLS_NOTHING and (row.edit, row.attempt) in began:
             start_ms = began[row.edit, row.attempt]
             attempts.setdefault(row.offer, []).append(((start_ms - accepted[0]) / 1000, _reply(row, start_ms)))
     return Past(
+        began_ms=accepted[0],
         arrivals=tuple((at_ms - accepted[0]) / 1000 for at_ms in accepted),
         attempts={name: tuple(sorted(found, key=lambda one: one[0])) for name, found in attempts.items()},
     )
 
 
-def replayed(past: Past, offers: Mapping[str, Offer], seed: int, deadline_s: float = 120.0) -> Run:
-    """The past as a run. `offers` is what can be bought today, by name. Raises `UnreadableLedger` if none of it was
-    tried."""
+def replayed(past: Past, offers: Mapping[str, Offer], seed: int, deadline_s: float, today: date) -> Run:
+    """The past as a run. `offers` is what can be bought `today`, by name: plans go by today's prices, and charged is
+    what was charged. Raises `UnreadableLedger` if none of it was tried."""
     known = tuple(offer for name, offer in offers.items() if name in past.attempts)
     if not known:
         raise UnreadableLedger(f"no attempt at any of {', '.join(sorted(offers)) or 'no offers'}")
@@ -75,6 +81,8 @@ def replayed(past: Past, offers: Mapping[str, Offer], seed: int, deadline_s: flo
         seconds=past.arrivals[-1] + 1.0,
         midnight_s=past.arrivals[-1] + 1.0,
         deadline_s=deadline_s,
+        eve=today,
+        minute=minute_of(past.began_ms),
     )
     return Run(Replay(scenario, seed, past), past.arrivals)
 
@@ -93,13 +101,6 @@ class Replay(World):
         near = found[first : first + NEIGHBOURS]
         drawn = uniform(self.seed, edit, sum(offer.encode()), tries, 11)
         return near[int(drawn * len(near))][1]
-
-
-def _line(number: int, line: bytes) -> Line:
-    try:
-        return msgspec.json.decode(line, type=Line)
-    except msgspec.MsgspecError as error:
-        raise UnreadableLedger(f"line {number} is no ledger row: {error}") from None
 
 
 def _reply(row: Line, start_ms: int) -> Reply:

@@ -1,3 +1,4 @@
+from datetime import date
 from typing import Any
 
 import msgspec
@@ -6,12 +7,12 @@ import pytest
 from adapters.contract import FailureKind
 from gateway.lab.run import BALANCED, compared
 from gateway.lab.scenarios import FLOW_PRO, PRO
-from gateway.lab.trace import UnreadableLedger, read, replayed
+from gateway.lab.trace import Line, UnreadableLedger, past_of, replayed
 
 SHOP = {offer.name: offer for offer in (PRO, FLOW_PRO)}
 
 
-def ledger(edits: int = 300) -> list[bytes]:
+def ledger(edits: int = 300) -> list[dict[str, Any]]:
     """Every edit went to one of two offers, in turn; the first failed from the 100th second to the 200th."""
     rows: list[dict[str, Any]] = []
     for number in range(edits):
@@ -24,35 +25,62 @@ def ledger(edits: int = 300) -> list[bytes]:
             {"kind": "open", "edit": name, "attempt": 1, "offer": offer, "at_ms": at_ms},
             {"kind": "close", "edit": name, "attempt": 1, "offer": offer, "at_ms": at_ms + 8000, **end},
         ]
-    return [msgspec.json.encode(row) for row in rows]
+    return rows
+
+
+def past(*more: dict[str, Any]):
+    return past_of(msgspec.convert([*ledger(), *more], list[Line]))
+
+
+def run(known=None):
+    return replayed(past(), known or SHOP, 1, 120.0, date(2026, 11, 20))
 
 
 def test_a_ledger_is_read_back_as_it_happened():
-    past = read([*ledger(), b"", b"\n"])
-    assert past.arrivals[:3] == (0.0, 1.0, 2.0)
-    assert len(past.attempts[PRO.name]) == 150
-    at_s, reply = past.attempts[PRO.name][50]
+    found = past()
+    assert found.arrivals[:3] == (0.0, 1.0, 2.0)
+    assert len(found.attempts[PRO.name]) == 150
+    at_s, reply = found.attempts[PRO.name][50]
     assert (at_s, reply.kind, reply.after_s) == (100.0, FailureKind.NOT_SENT, 8.0)
-    assert past.attempts[FLOW_PRO.name][0][1].charged_micro == 40_000
+    assert found.attempts[FLOW_PRO.name][0][1].charged_micro == 40_000
+
+
+def test_what_was_undone_did_not_arrive_and_an_outrun_attempt_tells_nothing():
+    at = {"edit": "edit_x", "at_ms": 1_700_000_000_500, "offer": PRO.name, "attempt": 1}
+    found = past(
+        {**at, "kind": "accept"}, {**at, "kind": "finish", "outcome": "undone"},
+        {**at, "kind": "open"}, {**at, "kind": "close", "outcome": "hedge_lost"},
+    )  # fmt: skip
+    assert found == past()
 
 
 def test_providers_answer_as_they_did_at_the_time():
-    run = replayed(read(ledger()), SHOP, seed=1)
-    assert {run.world.foreseen(edit, PRO.name, 150.0).kind for edit in range(50)} == {FailureKind.NOT_SENT}
-    assert {run.world.foreseen(edit, PRO.name, 20.0).kind for edit in range(50)} == {None}
+    world = run().world
+    assert {world.foreseen(edit, PRO.name, 150.0).kind for edit in range(50)} == {FailureKind.NOT_SENT}
+    assert {world.foreseen(edit, PRO.name, 20.0).kind for edit in range(50)} == {None}
 
 
 def test_a_policy_is_tried_on_ones_own_past():
-    past = read(ledger())
-    table = compared(lambda: replayed(past, SHOP, seed=1), [BALANCED])
+    table = compared(run, [BALANCED])
     assert table.row("balanced").delivered == 1
     assert table.row("balanced").usd_each == pytest.approx(0.04)
 
 
-def test_what_is_no_ledger_says_why():
-    with pytest.raises(UnreadableLedger, match="line 2 is no ledger row"):
-        read([*ledger()[:1], b"{nonsense"])
+def test_the_hours_of_the_past_are_kept_for_rules_that_go_by_them():
+    scenario = run().scenario
+    began = 22 * 60 + 13  # 1,700,000,000 s after 1970 is 22:13:20 UTC
+    assert [scenario.minute_at(at_s) for at_s in (0, 59, 60, 2 * 3600)] == [began, began, began + 1, 13]
+
+
+def test_where_nothing_was_paid_nobody_was_dearer():
+    free = [{**row, "settled_micro": 0} if row["kind"] == "close" else row for row in ledger()]
+    world = past_of(msgspec.convert(free, list[Line]))
+    table = compared(lambda: replayed(world, SHOP, 1, 120.0, date(2026, 11, 20)), [BALANCED])
+    assert {table.dearer(row) for row in table.rows} == {0.0}
+
+
+def test_what_is_no_past_says_why():
     with pytest.raises(UnreadableLedger, match="no row of kind accept"):
-        read(ledger()[1:3])
+        past_of(msgspec.convert(ledger()[1:3], list[Line]))
     with pytest.raises(UnreadableLedger, match="no attempt at any of acme/x"):
-        replayed(read(ledger()), {"acme/x": PRO}, seed=1)
+        run({"acme/x": PRO})
