@@ -11,7 +11,7 @@ from litestar.exceptions import HTTPException
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin, YamlRenderPlugin
 
-from gateway.api import admin, cancel, drain, edits, events, health, listing, models, quotes, usage
+from gateway.api import admin, cancel, drain, edits, events, health, keys, listing, models, quotes, usage
 from gateway.api.admission import Admission
 from gateway.api.answers import Answers
 from gateway.api.auth import Gate
@@ -75,6 +75,7 @@ from gateway.state.feed import Feed
 from gateway.state.health import SharedHealth
 from gateway.state.listing import Listing
 from gateway.state.rates import Rates
+from gateway.state.revoked import Revoked
 
 PREVIEW = "embedded:preview"
 BODY_BYTES = 64_000_000
@@ -96,6 +97,7 @@ HANDLERS = (
     drain.list_providers,
     drain.drain_provider,
     drain.restore_provider,
+    keys.revoke_key,
     health.healthz,
     health.readyz,
     health.metrics,
@@ -221,13 +223,16 @@ async def _open(settings: Settings, clock: Clock, timing: Timing, stack: AsyncEx
     await stack.enter_async_context(running(readings.go_on(timing.read_s), "readings"))
     await stack.enter_async_context(lag_measured(metrics))
 
+    revoked = Revoked(store)
+    await revoked.read()
+    await stack.enter_async_context(running(revoked.go_on(clock), "revocations"))
     secrets = secrets_of(settings, clock)
     links = Links(secrets)
     purse = Purse(current, Budgets(store), clock)
     return Context(
         current=current,
         clock=clock,
-        gate=Gate(current, clock),
+        gate=Gate(current, revoked, clock),
         admission=Admission(Claims(store), Rates(store), clock.random_bytes),
         desk=Desk(current, Intake(egress, pictures, results), secrets[-1], purse),
         engine=engine,
@@ -242,6 +247,7 @@ async def _open(settings: Settings, clock: Clock, timing: Timing, stack: AsyncEx
         metrics=metrics,
         book=book,
         corrections=corrections,
+        revoked=revoked,
     )
 
 

@@ -1,6 +1,7 @@
 """A secret that cannot be printed by accident, and how a configuration refers to one."""
 
 import contextlib
+import stat
 from collections.abc import Callable, Mapping
 from hashlib import sha256
 from hmac import digest
@@ -8,12 +9,13 @@ from pathlib import Path
 
 
 class Secret:
-    """Text whose repr, str and format say nothing. `reveal` is the one way out, for the sender of a credential."""
+    """Text whose repr, str and format say nothing. `reveal` is the one way out, for the sender of a credential.
+    `exposed`: the file that it was read from, where every user of the machine may read it too."""
 
-    __slots__ = ("_text",)
+    __slots__ = ("_text", "exposed")
 
-    def __init__(self, text: str) -> None:
-        self._text = text
+    def __init__(self, text: str, exposed: Path | None = None) -> None:
+        self._text, self.exposed = text, exposed
 
     def reveal(self) -> str:
         return self._text
@@ -43,7 +45,7 @@ def read_secret(reference: str, env: Mapping[str, str], base: Path) -> Secret:
             raise ValueError(f"the environment variable {place} is not set; export it, or point to a file: file:PATH")
         return Secret(env[place])
     if kind == "file" and place:
-        return Secret(_read(base / place))
+        return Secret(_read(base / place), _exposed(base / place))
     raise LiteralSecretError("a literal key in the file is refused; write env:NAME or file:PATH instead")
 
 
@@ -55,6 +57,10 @@ def _read(path: Path) -> str:
     if not text:
         raise ValueError(f"the file {path} is empty; put the key on its first line")
     return text
+
+
+def _exposed(path: Path) -> Path | None:
+    return path if path.stat().st_mode & stat.S_IROTH else None
 
 
 def key_hash(key: str) -> str:

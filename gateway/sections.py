@@ -10,6 +10,7 @@ from gateway.catalogue import ModelOverlay
 from policies.conditions import When
 
 Scope = Literal["edit", "read", "admin"]
+Risk = Literal["public_without_tls", "readable_keys", "preview_in_production"]
 ALL_SCOPES: tuple[Scope, ...] = ("edit", "read", "admin")
 
 
@@ -19,12 +20,16 @@ class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 class ServerSection(Section, frozen=True, kw_only=True):
     """`secret`: the first signs, all verify, the last one makes `origin`. `drain_s`: for how long a gateway that was
-    told to end still listens, not ready, so that whoever balances load notices before a connection is refused."""
+    told to end still listens, not ready, so that whoever balances load notices before a connection is refused.
+    `behind_tls`: a TLS terminator stands in front. `accept_risks`: what it would refuse to start with (`safety.py`).
+    """
 
     host: str = "127.0.0.1"
     port: int = 8080
     secret: str | tuple[str, ...] | None = None
     public_url: str | None = None
+    behind_tls: bool = False
+    accept_risks: tuple[Risk, ...] = ()
     drain_s: Annotated[float, Meta(ge=0, le=20)] = 1.0
 
 

@@ -19,6 +19,7 @@ from gateway.exposition import Exposition
 from gateway.ledger.connection import LedgerRefused, LedgerUnavailable
 from gateway.observe import Metrics, log
 from gateway.reload import Reloader
+from gateway.safety import dangers
 from gateway.settings import Settings, Source
 from gateway.state.connection import StoreRefused, StoreUnavailable
 from gateway.state.embedded import EngineRefused
@@ -38,6 +39,8 @@ def run(settings: Settings, host: str, port: int, announce: Callable[[Settings, 
     when it changes, and on SIGHUP."""
     if settings.development_key is not None and host not in ("127.0.0.1", "::1", "localhost"):
         raise ServerRefused(f"without a configuration only loopback is served, not {host}; write a kontext.toml")
+    if found := dangers(settings, host):
+        raise ServerRefused("\n".join(map(str, found)))
     with closing(_bound(host, port)) as sock, asyncio.Runner(loop_factory=_loop()) as runner:
         runner.run(_serve(settings, sock, announce, source))
 

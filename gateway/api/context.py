@@ -24,6 +24,7 @@ from gateway.state.corrections import Corrections
 from gateway.state.edits import Edits
 from gateway.state.feed import Feed
 from gateway.state.listing import Listing
+from gateway.state.revoked import Revoked
 
 
 class Context(Struct, frozen=True, kw_only=True):
@@ -44,6 +45,7 @@ class Context(Struct, frozen=True, kw_only=True):
     metrics: Metrics
     book: Book
     corrections: Corrections
+    revoked: Revoked
 
     @property
     def settings(self) -> Settings:

@@ -22,6 +22,9 @@ BUDGET = f"{_TAG}:budget:"  # + scope + ':' + window
 GATEWAY_TOTAL = f"{BUDGET}gateway:total"  # the first acceptance writes it, and nothing ever removes it
 
 
+REVOKED = f"{_TAG}:revoked"  # a hash: an API key's hash -> who took it back, when and why
+
+
 def team_edits(team: str) -> str:
     return f"{_TAG}:edits:{team}"
 

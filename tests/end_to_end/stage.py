@@ -168,6 +168,10 @@ keys = ["{local_hedged_key}"]
 [teams.others]
 policy = "runware"
 keys = ["{other_key}"]
+
+[teams.lost]  # two live keys, of which one is revoked
+policy = "runware"
+keys = ["{lost_key}", "{kept_key}"]
 """
 
 
@@ -385,6 +389,8 @@ def configuration(folder: Path, rehearsal: Rehearsal, *, pictures: int, closed: 
             poor_key=key_hash(POOR_KEY),
             strict_key=key_hash(STRICT_KEY),
             narrow_key=key_hash(NARROW_KEY),
+            lost_key=key_hash("kx_lost"),
+            kept_key=key_hash("kx_kept"),
         )
     )
     return path

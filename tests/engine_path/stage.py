@@ -182,6 +182,17 @@ class Replica:
     ) -> EditRecord:
         """An edit that may use `offers`, in this order."""
         edit = Edit(prompt=prompt, images=(await self.stage.keep(data),), n=n)
+        order = self.order(edit, *offers, deadline_s=deadline_s, upload_url=upload_url, max_cost_micro=max_cost_micro)
+        return await self.engine.accept(order)
+
+    def order(
+        self,
+        edit: Edit,
+        *offers: str,
+        deadline_s: float = 120.0,
+        upload_url: str | None = None,
+        max_cost_micro: int | None = None,
+    ) -> Order:
         models = offers or (RUNWARE_PRO,)
         wish = Wish(
             tier=Tier.PREVIEW,
@@ -192,7 +203,7 @@ class Replica:
             max_cost_micro=max_cost_micro,
         )
         policy = Policy(name="any", tier=Tier.PREVIEW, offers=models)
-        return await self.engine.accept(Order(team=TEAM, key_id="ci", edit=edit, wish=wish, policy=policy))
+        return Order(team=TEAM, key_id="ci", edit=edit, wish=wish, policy=policy)
 
     async def ended(self, record: EditRecord) -> EditRecord:
         """The edit's end, when everything went by the script."""

@@ -10,7 +10,7 @@ from gateway.state.records import Status, Wish
 from policies.circuit import CREDENTIAL_S, CREDIT_S, LAST_RESORT_S, OPEN_S, State
 from policies.plans import Policy
 from tests.engine_path.script import RUNFLOW, RUNWARE, not_sent
-from tests.engine_path.stage import INPUT, RUNFLOW_MAX, RUNWARE_MAX, RUNWARE_PRO, TEAM, Stage
+from tests.engine_path.stage import INPUT, PROMPT, RUNFLOW_MAX, RUNWARE_MAX, RUNWARE_PRO, TEAM, Stage
 from tests.health.sickroom import (
     FIRST,
     SECOND,
@@ -83,7 +83,8 @@ async def test_edits_that_meet_at_a_half_open_circuit_send_one(stage: Stage):
     stage.clock.forward(OPEN_S + 1)
     stage.script.at(RUNFLOW, stage.runflow.created, stage.runflow.succeeded())
     stage.script.at(RUNWARE, stage.runware.acked, stage.runware.finished())
-    both = await asyncio.gather(replica.accept(FIRST, SECOND), replica.accept(FIRST, SECOND))
+    order = replica.order(Edit(prompt=PROMPT, images=(await stage.keep(INPUT),)), FIRST, SECOND)
+    both = await asyncio.gather(replica.engine.accept(order), replica.engine.accept(order))
     ended = [await replica.ended(record) for record in both]
     assert all(planned(record) == [FIRST, SECOND] for record in ended)
     assert sorted(offers(record) for record in ended) == [[FIRST], [SECOND]]

@@ -87,7 +87,7 @@ async def http(settings: Settings, book: Book) -> AsyncIterator[httpx.AsyncClien
 
 def _client(settings: Settings, book: Book) -> httpx.AsyncClient:
     fields: dict[str, Any] = dict.fromkeys(Context.__struct_fields__)  # the handler reads two of them alone
-    fields.update(gate=Gate(Current(settings), SystemClock()), book=book)
+    fields.update(gate=Gate(Current(settings), frozenset(), SystemClock()), book=book)
     context = Context(**fields)
 
     def provide() -> Context:

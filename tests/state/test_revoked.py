@@ -1,0 +1,42 @@
+"""A key that was taken back: for every replica, for good, and also while the store is away."""
+
+import pytest
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from gateway.state import keys
+from gateway.state.connection import StoreUnavailable
+from gateway.state.revoked import Revocation, Revoked
+
+WORD = Revocation(by="ops/1", at_ms=1, note="leaked")
+
+
+async def test_what_one_replica_revokes_another_reads(store: Redis) -> None:
+    here, there = Revoked(store), Revoked(store)
+    await here.revoke("sha256:aa", WORD)
+    assert "sha256:aa" in here
+    assert "sha256:aa" not in there
+    await there.read()
+    assert "sha256:aa" in there
+    assert "sha256:bb" not in there
+
+
+async def test_the_first_word_stands(store: Redis) -> None:
+    revoked = Revoked(store)
+    await revoked.revoke("sha256:aa", WORD)
+    before = await store.hgetall(keys.REVOKED)
+    await revoked.revoke("sha256:aa", Revocation(by="ops/2", at_ms=2, note="again"))
+    assert await store.hgetall(keys.REVOKED) == before
+
+
+async def test_without_the_store_what_was_known_holds_and_nothing_is_taken_for_done(store: Redis) -> None:
+    revoked = Revoked(store)
+    await revoked.revoke("sha256:aa", WORD)
+    await store.aclose()
+    away = Redis(unix_socket_path="/nonexistent", retry=Retry(NoBackoff(), 0))
+    revoked._store = away
+    with pytest.raises(StoreUnavailable):
+        await revoked.revoke("sha256:bb", WORD)
+    assert "sha256:aa" in revoked
+    await away.aclose()
