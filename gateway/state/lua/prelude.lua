@@ -20,7 +20,7 @@ end
 local STATUS = {
   queued = set('running', 'failed', 'refused', 'cancelled'),
   running = set('succeeded', 'failed', 'refused', 'cancelled', 'unresolved'),
-  unresolved = set('succeeded', 'failed', 'refused', 'cancelled'),
+  unresolved = set('succeeded', 'failed', 'refused'),
   succeeded = set(), failed = set(), refused = set(), cancelled = set(),
 }
 local ATTEMPT = {

@@ -7,7 +7,7 @@
 -- Operation id: given by the caller. A repeat gives the first answer.
 local edit, id, operation, number, state = KEYS[1], ARGV[2], 'did:' .. ARGV[3], ARGV[4], ARGV[5]
 
-local met = redis.call('HMGET', edit, 'status', 'state:' .. number, operation, 'end')
+local met = redis.call('HMGET', edit, 'status', 'state:' .. number, operation, 'end', 'cancel')
 if not met[1] then return illegal('the store does not hold this edit') end
 if met[3] then return {'ok', tonumber(met[3])} end
 if met[1] == 'queued' or met[1] == 'running' then return illegal('the edit is ' .. met[1] .. ': its replica decides') end
@@ -18,7 +18,8 @@ if OPEN[state] or not ATTEMPT.unresolved[state] then
   return illegal('an unresolved attempt can be settled or released, not ' .. state)
 end
 local ends = met[1] == 'unresolved' and not any_unresolved(edit, number, state)
-if ends and not STATUS.unresolved[ARGV[9]] then return illegal('an unresolved edit cannot become ' .. ARGV[9]) end
+local may = STATUS.unresolved[ARGV[9]] or ARGV[9] == 'cancelled' and met[5] -- as its caller asked
+if ends and not may then return illegal('an unresolved edit cannot become ' .. ARGV[9]) end
 
 local now, purse = clock(ARGV[1]), read_purse(edit)
 settle(purse, number, state, ARGV[7])
