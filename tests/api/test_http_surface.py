@@ -248,8 +248,6 @@ async def test_health_needs_no_key(stage: Stage) -> None:
 OPERATIONS = {
     ("post", "/v1/edits"),
     ("get", "/v1/edits/{edit_id}"),
-    ("delete", "/v1/edits/{edit_id}"),
-    ("get", "/v1/edits/{edit_id}/events"),
     ("get", "/v1/edits/{edit_id}/images/{number}"),
     ("post", "/v1/images/edits"),
     ("post", "/v1/quotes"),
