@@ -58,7 +58,6 @@ from gateway.ledger.outbox import Outbox
 from gateway.local.app import create_app as create_local_app
 from gateway.observe import Metrics
 from gateway.observe.lag import lag_measured
-from gateway.observe.task import running
 from gateway.observe.tracing import open_tracer
 from gateway.observe.zeroes import close_labels
 from gateway.pictures import Pictures, Pool
@@ -76,6 +75,7 @@ from gateway.state.health import SharedHealth
 from gateway.state.listing import Listing
 from gateway.state.rates import Rates
 from gateway.state.revoked import Revoked
+from gateway.task import running
 
 PREVIEW = "embedded:preview"
 BODY_BYTES = 64_000_000

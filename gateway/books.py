@@ -1,7 +1,6 @@
 """The ledger beside the store: opened at the start, fed from the store's outbox for as long as the gateway runs."""
 
 import asyncio
-import contextlib
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
@@ -14,6 +13,7 @@ from gateway.ledger.restore import restoration
 from gateway.observe import log
 from gateway.settings import Settings
 from gateway.state.budgets import Budgets
+from gateway.task import end
 
 
 class BooksRefused(Exception):  # noqa: N818 - the name is the fact
@@ -66,7 +66,5 @@ async def drained(outbox: Outbox) -> AsyncGenerator[None]:
     try:
         yield
     finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        await end(task)
         await outbox.aclose()

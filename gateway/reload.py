@@ -17,9 +17,9 @@ from gateway.clock import Clock
 from gateway.configuration import SettingsError
 from gateway.current import Current
 from gateway.observe import Metrics, log, never_log
-from gateway.observe.task import running
 from gateway.observe.zeroes import close_labels
 from gateway.settings import Settings, Source
+from gateway.task import running
 
 FIXED = ("server", "state", "state_dir", "engine", "ledger_url", "results_url", "retention_s", "allow_hosts", "metrics")
 """What rooms were opened with. A change of it waits for a restart."""

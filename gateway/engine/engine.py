@@ -26,6 +26,7 @@ from gateway.state.connection import StoreUnavailable
 from gateway.state.edits import Edits, Fenced, IllegalMove, InDoubt
 from gateway.state.records import EditRecord, Status
 from gateway.state.terms import Terms
+from gateway.task import end
 from policies.facts import Facts
 from policies.plans import Plan, plan
 
@@ -243,9 +244,7 @@ class Engine:
     async def aclose(self) -> None:
         """Lets go of everything: what is in flight stays in the store, and the next replica goes on at once."""
         tasks = [*self._followed.values(), *([self._duty] if self._duty else [])]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end(*tasks)
         await self._route.aclose()
         await self._handover.aclose()
         try:

@@ -20,6 +20,7 @@ from gateway.settings import Provider
 from gateway.state.connection import StoreUnavailable
 from gateway.state.health import Drain, Known, SharedHealth, Told
 from gateway.state.records import AttemptRecord
+from gateway.task import end
 from policies.candidates import provider_of
 from policies.circuit import EVENTS, LAST_RESORT_S, Circuit, Event, Scope, State, admits, sick_s
 from policies.facts import OfferFacts, measured
@@ -178,8 +179,7 @@ class Health:
 
     async def aclose(self) -> None:
         if self._loop is not None:
-            self._loop.cancel()
-            await asyncio.gather(self._loop, return_exceptions=True)
+            await end(self._loop)
 
     async def _exchange_on(self) -> None:
         while True:

@@ -5,7 +5,6 @@ is a step with an operation id of its own, so that two who do it at once do it o
 """
 
 import asyncio
-import contextlib
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 
@@ -21,6 +20,7 @@ from gateway.observe import Metrics, log
 from gateway.state.connection import StoreUnavailable, unavailable
 from gateway.state.corrections import Corrections
 from gateway.state.records import EditRecord
+from gateway.task import end
 
 DUTY = "{kontext}:duty:reconcile"
 MOST_UNRESOLVED = 1_000
@@ -63,9 +63,7 @@ class Reconciler:
         try:
             yield
         finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+            await end(task)
 
     async def _run(self) -> None:
         while True:

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from gateway.observe.metrics import Metrics
-from gateway.observe.task import running
+from gateway.task import running
 
 TICK_S = 0.05
 

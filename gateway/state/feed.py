@@ -7,7 +7,6 @@ waiting tries again.
 """
 
 import asyncio
-import contextlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeAlias, cast
@@ -19,6 +18,7 @@ from gateway.clock import Clock
 from gateway.observe import log
 from gateway.state import keys
 from gateway.state.connection import StoreUnavailable, unavailable
+from gateway.task import end
 
 _Entries: TypeAlias = "list[tuple[bytes, dict[bytes, bytes]]]"
 
@@ -123,9 +123,7 @@ class Feed:
             yield
         finally:
             self.hang_up()
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+            await end(task)
 
     async def _listen(self, on_cancel: Callable[[str], None]) -> None:
         async with self._store.client() as line:
