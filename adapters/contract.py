@@ -124,18 +124,31 @@ class Range(Struct, frozen=True):
         return min(max(value, self.least), self.most)
 
 
+class SizeLaw(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The sizes of a model that takes many: both sides are multiples of `step`, the longer is at most `side` pixels and
+    at most `ratio` times the shorter, and their product lies between `least` and `most`."""
+
+    step: int = 1
+    ratio: float = 3.0
+    side: int = 4096
+    least: int = 1
+    most: int = 4096 * 4096
+
+
 class Abilities(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, cache_hash=True):
     """What an offer can do as asked. An absent ability is `None`, `False` or empty.
 
-    `sizes`: the only sizes it can make, as `WxH`; empty where it takes any. `ratios`: where shape is chosen by name
-    instead of by pixels. `size_required`: the wire refuses a request without one. `safety`: our scale's values that
-    it can promise. `dials`: names under `options.<provider>` that this model takes. `refused_tags`: what must not stand
-    in a prompt, in lower case, because the server reads it as settings of its engine.
+    `sizes`: the only sizes it can make, as `WxH`; empty where it takes any, or any that `size_law` allows. `ratios`:
+    where shape is chosen by name instead of by pixels. `size_required`: the wire refuses a request without one.
+    `safety`: our scale's values that it can promise. `dials`: names under `options.<provider>` that this model takes.
+    `refused_tags`: what must not stand in a prompt, in lower case, because the server reads it as settings of its
+    engine.
     """
 
     images: int = 1
     n: int = 1
     sizes: tuple[str, ...] = ()
+    size_law: SizeLaw | None = None
     ratios: tuple[str, ...] = ()
     size_required: bool = False
     prompt: int = 3000
@@ -220,13 +233,22 @@ class Step(StrEnum):
         return self in (Step.SUBMIT, Step.RESUBMIT)
 
 
-class Upload(Struct, frozen=True):
+class MaskMeaning(StrEnum):
+    """What a server reads in a mask's pixels. Both are PNG, of the mask's size."""
+
+    ALPHA = "alpha"  # alpha 0 is edited, all else is kept (OpenAI)
+    LUMA = "luma"  # one channel of brightness: white is edited, black is kept (diffusers, stable-diffusion.cpp)
+
+
+class Upload(Struct, frozen=True, omit_defaults=True):
     """Picture bytes, named instead of held: the sender reads them when it sends. `path` is the place of the
-    placeholder in a JSON document, as keys and indexes (unused for the other body forms)."""
+    placeholder in a JSON document, as keys and indexes (unused for the other body forms). `mask`: the picture is a mask
+    in an edit's meaning, and is sent as a PNG in this one; None sends it as it is."""
 
     digest: str
     as_: Literal["data_uri", "base64", "part", "bytes"]
     path: tuple[str | int, ...] = ()
+    mask: MaskMeaning | None = None
 
 
 class Json(Struct, frozen=True, tag="json"):

@@ -10,8 +10,20 @@ from functools import cache
 import msgspec
 from msgspec import Struct, structs
 
-from adapters.contract import Abilities, Adjustment, AutoSize, Edit, ModelSize, Offer, Picture, Pixels, Range, Ratio
-from adapters.kontext import name_of, near_a_megapixel, nearest_ratio, nearest_size, pixels
+from adapters.contract import (
+    Abilities,
+    Adjustment,
+    AutoSize,
+    Edit,
+    ModelSize,
+    Offer,
+    Picture,
+    Pixels,
+    Range,
+    Ratio,
+    SizeLaw,
+)
+from adapters.kontext import lawful, name_of, near_a_megapixel, nearest_ratio, nearest_size, pixels
 from adapters.options import Options
 
 
@@ -170,6 +182,8 @@ def _shape(edit: Edit, abilities: Abilities) -> _Shape:
         return _named_shape(edit.images[0], wish, abilities.ratios)
     if abilities.sizes:
         return _listed_shape(edit.images[0], wish, _listed(abilities.sizes))
+    if abilities.size_law:
+        return _lawful_shape(edit.images[0], wish, abilities.size_law)
     if isinstance(wish, AutoSize):
         return _Shape()
     return _Shape(size=near_a_megapixel(wish) if isinstance(wish, Ratio) else wish)
@@ -193,6 +207,18 @@ def _listed_shape(first: Picture, wish: AutoSize | Ratio | Pixels, sizes: tuple[
     if wanted == sent:
         return _Shape(size=sent)
     why = "only listed sizes can be made; this is the nearest shape"
+    return _Shape(size=sent, adjustment=Adjustment("size", str(wish), str(sent), why))
+
+
+def _lawful_shape(first: Picture, wish: AutoSize | Ratio | Pixels, law: SizeLaw) -> _Shape:
+    """A size is always sent: a model that is free to choose does not keep the picture's shape."""
+    if isinstance(wish, AutoSize):
+        return _Shape(size=lawful(near_a_megapixel(Ratio(first.width, first.height)), law))
+    wanted = near_a_megapixel(wish) if isinstance(wish, Ratio) else wish
+    sent = lawful(wanted, law)
+    if wanted == sent:
+        return _Shape(size=sent)
+    why = "not every size can be made; this is the nearest"
     return _Shape(size=sent, adjustment=Adjustment("size", str(wish), str(sent), why))
 
 

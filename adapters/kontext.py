@@ -3,9 +3,9 @@
 Sizes: Runware's model pages for pro and max; other vendors of the same upstream model take the ratio by name.
 """
 
-from math import gcd, log
+from math import ceil, floor, gcd, log
 
-from adapters.contract import Picture, Pixels, Ratio
+from adapters.contract import Picture, Pixels, Ratio, SizeLaw
 
 SHAPES: dict[str, Pixels] = {
     "21:9": Pixels(1568, 672),
@@ -76,3 +76,34 @@ def near_a_megapixel(shape: Ratio) -> Pixels:
         return named
     scale = (1024 * 1024 / (shape.width * shape.height)) ** 0.5
     return Pixels(max(1, round(shape.width * scale / 16)) * 16, max(1, round(shape.height * scale / 16)) * 16)
+
+
+def lawful(wanted: Pixels, law: SizeLaw) -> Pixels:
+    """The size nearest to `wanted` that `law` allows, of its shape as far as the ratio permits."""
+    shape = _within_ratio(wanted, law.ratio)
+    area = min(max(wanted.width * wanted.height, law.least), law.most)
+    scale = (area / (shape.width * shape.height)) ** 0.5
+    scale = min(scale, law.side / max(shape.width, shape.height))
+    return _stepped(shape.width * scale, shape.height * scale, law)
+
+
+def _within_ratio(shape: Pixels, most: float) -> Pixels:
+    """The shape with its longer side cut to `most` times the shorter."""
+    return Pixels(min(shape.width, int(shape.height * most)), min(shape.height, int(shape.width * most)))
+
+
+def _stepped(width: float, height: float, law: SizeLaw) -> Pixels:
+    """Multiples of the law's step near both sides: of the four that surround them, the nearest that it allows."""
+    sides = [
+        Pixels(across * law.step, down * law.step)
+        for across in {max(1, floor(width / law.step)), ceil(width / law.step)}
+        for down in {max(1, floor(height / law.step)), ceil(height / law.step)}
+    ]
+    exact = Pixels(max(1, round(width)), max(1, round(height)))
+    return min(sides, key=lambda size: (not allows(law, size), distance(size, exact), -size.width * size.height))
+
+
+def allows(law: SizeLaw, size: Pixels) -> bool:
+    long, short = max(size.width, size.height), min(size.width, size.height)
+    stepped = size.width % law.step == 0 and size.height % law.step == 0
+    return stepped and long <= law.side and long <= law.ratio * short and law.least <= long * short <= law.most

@@ -1,11 +1,13 @@
-"""The OpenAI images protocol, spoken to servers of our own: one multipart request, one answer that holds the pictures.
+"""The OpenAI images protocol: one multipart request, one answer that holds the pictures.
 
 Several servers speak it, each with its own accent; an accent is a `Profile`, a row of data, and never a branch in the
-code. Nobody bills for these servers and they keep no tasks: a lost answer is a failure, with nothing to look up.
+code. None of them keeps tasks or takes ids of ours: where nobody bills, a lost answer is a failure; where somebody
+does, it stays unresolved, for nobody can be asked.
 """
 
 from collections.abc import Iterator
 from typing import Literal
+from urllib.parse import quote
 
 from msgspec import Struct, structs
 
@@ -23,12 +25,14 @@ from adapters.contract import (
     HttpReply,
     ImageFormat,
     Inline,
+    MaskMeaning,
     ModelSize,
     Next,
     Offer,
     Outcome,
     Picture,
     Step,
+    Tier,
     Upload,
 )
 from adapters.fit import Fit, Sent, fit
@@ -36,19 +40,33 @@ from adapters.fit import Fit, Sent, fit
 Dial = Literal["seed", "guidance", "steps", "negative_prompt"]
 
 
+class MaskField(Struct, frozen=True):
+    """How a server takes a mask. `meaning`: what it reads in the pixels; None where it reads them as we do. `again`:
+    the field in which it wants the first picture once more."""
+
+    name: str = "mask"
+    meaning: MaskMeaning | None = None
+    again: str | None = None
+
+
 class Profile(Struct, frozen=True, kw_only=True):
-    """One server's accent. `image_field`: `image[]` is taken by every known server, even for one picture. `masks`: its
-    masks mean what ours mean; else an edit with a mask is refused, since a mask read wrongly edits the wrong place.
-    `auto_size`: what keeps the first picture's size; None where leaving the size out does. `formats`: those that it can
-    write; another is asked for as PNG, and the gateway writes it. `always`: fields of every request. `refused_tags`:
-    what it reads in a prompt as settings of its engine. `tuning`: our dial to the server's field, for what goes beyond
-    OpenAI's own fields; a dial that is not here is never sent."""
+    """One server's accent. `path`: may name `{deployment}` (the model's id) and `{api_version}`. `auth`: how it wants
+    its key. `concurrency`, `timeout_s`: what an account of it has where its configuration says nothing. `image_field`:
+    `image[]` is taken by every known server, even for one picture. `mask` None: an edit with a mask is refused, since a
+    mask that is ignored edits the wrong place. `auto_size`: what keeps the first picture's size; None where leaving the
+    size out does. `quality`: what a tier is asked for as, where quality is a dial and makes the price. `formats`: those
+    that it can write; another is asked for as PNG, and the gateway writes it. `always`: fields of every request.
+    `refused_tags`: what it reads in a prompt as settings of its engine. `tuning`: our dial to the server's field, for
+    what goes beyond OpenAI's own fields; a dial that is not here is never sent."""
 
     path: str = "images/edits"
+    auth: Auth = Auth()
+    concurrency: int = 4
+    timeout_s: float = 30.0
     image_field: str = "image[]"
-    mask_field: str = "mask"
-    masks: bool = True
+    mask: MaskField | None = MaskField()
     auto_size: str | None = "auto"
+    quality: tuple[tuple[Tier, str], ...] = ()
     formats: tuple[ImageFormat, ...] = tuple(ImageFormat)
     always: tuple[tuple[str, str], ...] = ()
     refused_tags: tuple[str, ...] = ()
@@ -62,27 +80,48 @@ DIFFUSERS: tuple[tuple[Dial, str], ...] = (
     ("negative_prompt", "negative_prompt"),
 )
 BASE64 = (("response_format", "b64_json"),)
+# Always sent: `auto` would leave it to the server what an edit costs.
+QUALITY = ((Tier.PREVIEW, "low"), (Tier.DRAFT, "low"), (Tier.STANDARD, "medium"), (Tier.PREMIUM, "high"))
+# GPT image models always answer in base64 and refuse `response_format`; fidelity and moderation stay their defaults.
+OPENAI = Profile(timeout_s=300.0, mask=MaskField(meaning=MaskMeaning.ALPHA), auto_size=None, quality=QUALITY)
 PROFILES: dict[str, Profile] = {
     "kontext": Profile(tuning=DIFFUSERS),
-    # Its inpainting takes other fields (`mask_image`, `reference_image`) and another pipeline than the one it serves.
-    "vllm_omni": Profile(masks=False, always=BASE64, tuning=DIFFUSERS),
+    # One at a time: of two concurrent requests one never gets its answer (an open report of 2026).
+    "vllm_omni": Profile(
+        concurrency=1,
+        mask=MaskField("mask_image", MaskMeaning.LUMA, again="reference_image"),
+        always=BASE64,
+        tuning=DIFFUSERS,
+    ),
     # It takes a mask and ignores it. No document that we have names its tuning fields for edits, so none is sent.
-    "sglang": Profile(masks=False, auto_size=None, always=BASE64),
-    # It reads a mask's brightness and not its alpha. Seed and steps go through a tag in the prompt and nowhere else.
+    "sglang": Profile(concurrency=1, mask=None, auto_size=None, always=BASE64),
+    # It reads a mask's brightness and not its alpha. Seed and steps go through a tag in the prompt and nowhere else;
+    # older releases read LoRA tags too.
     "sd_server": Profile(
-        masks=False,
+        concurrency=1,
+        mask=MaskField(meaning=MaskMeaning.LUMA),
         auto_size=None,
         formats=(ImageFormat.PNG, ImageFormat.JPEG),
         refused_tags=("<sd_cpp_extra_args", "<lora:"),
+    ),
+    "openai": OPENAI,
+    "azure": structs.replace(
+        OPENAI,
+        path="openai/deployments/{deployment}/images/edits?api-version={api_version}",
+        auth=Auth(header="api-key", scheme=""),
     ),
 }
 
 
 class OpenAIImagesSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`profile`: which server answers at the base, by its name in `PROFILES`."""
+    """`profile`: which server answers at the base, by its name in `PROFILES`. `auth`: how it wants its key, where that
+    is not its profile's way. `api_version`: what Azure's addresses end in. `trust_503`: a 503 means that nothing was
+    started."""
 
     profile: str = "kontext"
-    auth: Auth = Auth()
+    auth: Auth | None = None
+    api_version: str = "2025-04-01-preview"
+    trust_503: bool = True
 
     def __post_init__(self) -> None:
         if self.profile not in PROFILES:
@@ -102,6 +141,8 @@ REFUSALS: dict[int, FailureKind] = {
     429: FailureKind.RATE_LIMITED,
     503: FailureKind.BUSY,
 }
+# OpenAI says these with 429 and with 400: no wait and no other request cures them.
+CREDIT_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached"})
 NOTES = (("not_applied", "not applied"), ("ignored", "ignored"))
 MOST_NOTES = 20
 MOST_NOTE = 200  # characters
@@ -112,7 +153,7 @@ class OpenAIImages(Struct, frozen=True):
 
     @property
     def auth(self) -> Auth:
-        return self.settings.auth
+        return self.settings.auth or self.profile.auth
 
     @property
     def client_ids(self) -> bool:
@@ -124,11 +165,17 @@ class OpenAIImages(Struct, frozen=True):
         return PROFILES[self.settings.profile]
 
     def narrow(self, offer: Offer) -> Offer:
-        """The offer without what this server cannot do, so that a quote says it before anything is sent."""
+        """The offer without what this server cannot do, so that a quote says it before anything is sent. Raises
+        `ValueError` for a model id that cannot stand in the server's address."""
+        if "{deployment}" in self.profile.path and not replies.identifier(offer.wire_model):
+            raise ValueError(
+                f"models.{offer.model}.id: expected the name of a deployment (letters, digits, - _ .); "
+                f"got {offer.wire_model!r}"
+            )
         can, profile, dials = offer.abilities, self.profile, dict(self.profile.tuning)
         abilities = structs.replace(
             can,
-            mask=can.mask and profile.masks,
+            mask=can.mask and profile.mask is not None,
             seed=can.seed and "seed" in dials,
             guidance=can.guidance if "guidance" in dials else None,
             steps=can.steps if "steps" in dials else None,
@@ -140,12 +187,12 @@ class OpenAIImages(Struct, frozen=True):
     def submit(self, attempt: Attempt) -> Next:
         """Raises `ValueError` for an edit that the offer cannot take: planning comes before."""
         form = Form(tuple(self._fields(attempt)), tuple(self._files(attempt)))
-        return Next(call=HttpCall(step=Step.SUBMIT, method="POST", url=self.profile.path, body=form))
+        return Next(call=HttpCall(step=Step.SUBMIT, method="POST", url=self._url(attempt), body=form))
 
     def read(self, attempt: Attempt, call: HttpCall, reply: HttpReply) -> Outcome:
         del call  # there is only one
         if not 200 <= reply.status < 300:
-            return _refused(attempt, reply)
+            return self._refused(attempt, reply)
         body = replies.document(reply)
         if body is None:
             message = f"the server's answer (HTTP {reply.status}) is not JSON"
@@ -167,6 +214,21 @@ class OpenAIImages(Struct, frozen=True):
         del attempt, call
         return None
 
+    def _refused(self, attempt: Attempt, reply: HttpReply) -> Failed:
+        told = replies.refusal(reply)
+        if _is_moderation(told):
+            message = "the server refused the request for its content"
+            return Failed(kind=FailureKind.MODERATED, fate=Fate.NOT_RUN, message=message)
+        message = f"the server of {attempt.offer.name} answered {told}"
+        kind = FailureKind.CREDIT if told.code in CREDIT_CODES else REFUSALS.get(reply.status)
+        if kind is None or (kind is FailureKind.BUSY and attempt.offer.billed and not self.settings.trust_503):
+            return Failed(kind=_broken(attempt), fate=Fate.MAY_HAVE_RUN, message=message)
+        return Failed(kind=kind, fate=Fate.NOT_RUN, message=message, retry_after=replies.retry_after(reply))
+
+    def _url(self, attempt: Attempt) -> str:
+        deployment, version = quote(attempt.offer.wire_model, safe=""), quote(self.settings.api_version, safe="")
+        return self.profile.path.format(deployment=deployment, api_version=version)
+
     def _fields(self, attempt: Attempt) -> Iterator[tuple[str, str]]:
         edit, sent = attempt.edit, _sent(attempt)
         yield "model", attempt.offer.wire_model
@@ -175,6 +237,8 @@ class OpenAIImages(Struct, frozen=True):
         size = str(sent.size) if sent.size else self.profile.auto_size
         if size and not isinstance(edit.size, ModelSize):
             yield "size", size
+        if quality := dict(self.profile.quality).get(attempt.offer.tier):
+            yield "quality", quality
         written = edit.output_format if edit.output_format in self.profile.formats else ImageFormat.PNG
         yield "output_format", written.value
         if written is not ImageFormat.PNG:
@@ -188,8 +252,8 @@ class OpenAIImages(Struct, frozen=True):
     def _files(self, attempt: Attempt) -> Iterator[FormFile]:
         for number, picture in enumerate(attempt.edit.images):
             yield _file(self.profile.image_field, f"image-{number}", picture)
-        if attempt.edit.mask:
-            yield _file(self.profile.mask_field, "mask", attempt.edit.mask)
+        if attempt.edit.mask and self.profile.mask:
+            yield from _mask_files(self.profile.mask, attempt.edit.images[0], attempt.edit.mask)
 
 
 def _sent(attempt: Attempt) -> Sent:
@@ -203,6 +267,16 @@ def _file(field: str, name: str, picture: Picture) -> FormFile:
     """Name and type are always said: servers refuse parts without them."""
     upload = Upload(picture.digest, "part")
     return FormFile(field, f"{name}.{picture.format.value}", picture.format.media_type, upload)
+
+
+def _mask_files(field: MaskField, first: Picture, mask: Picture) -> Iterator[FormFile]:
+    if field.again:
+        yield _file(field.again, "reference", first)
+    if field.meaning is None:
+        yield _file(field.name, "mask", mask)
+    else:  # converted, and so a PNG whatever it was
+        png = ImageFormat.PNG.media_type
+        yield FormFile(field.name, "mask.png", png, Upload(mask.digest, "part", mask=field.meaning))
 
 
 def _pictures(answer: replies.Tree) -> Iterator[Inline]:
@@ -221,15 +295,10 @@ def _notes(answer: replies.Tree) -> Iterator[str]:
                 yield f"{words}: {''.join(filter(str.isprintable, line))[:MOST_NOTE]}"
 
 
-def _refused(attempt: Attempt, reply: HttpReply) -> Failed:
-    told = replies.refusal(reply)
-    if _is_moderation(told):
-        message = "the server refused the request for its content"
-        return Failed(kind=FailureKind.MODERATED, fate=Fate.NOT_RUN, message=message)
-    kind = REFUSALS.get(reply.status, FailureKind.TASK_FAILED)
-    fate = Fate.NOT_RUN if reply.status in REFUSALS else Fate.MAY_HAVE_RUN
-    message = f"the server of {attempt.offer.name} answered {told}"
-    return Failed(kind=kind, fate=fate, message=message, retry_after=replies.retry_after(reply))
+def _broken(attempt: Attempt) -> FailureKind:
+    """A server of ours that answers 500 has failed at the task. Behind a bill the same words prove nothing: a proxy
+    says them of work that goes on."""
+    return FailureKind.LOST if attempt.offer.billed else FailureKind.TASK_FAILED
 
 
 def _is_moderation(told: replies.Refusal) -> bool:

@@ -13,19 +13,33 @@ from adapters.runflow_settings import RunflowSettings
 from adapters.runware import Runware, RunwareSettings
 
 
+class Habits(Struct, frozen=True):
+    """What an account has where its configuration says nothing: how many of its calls run at once, and how long each
+    may take."""
+
+    max_concurrency: int = 4
+    timeout_s: float = 30.0
+
+
 class Kind(Struct, frozen=True):
     """`settings`: what a provider's configuration may say to this adapter. `make`: settings of that type, made one.
     `check_id` raises `ValueError` for a model id that the wire cannot carry; without one, any will do. `narrow`: an
-    offer with what the server behind this adapter, as it is set, can do of it; without one, all."""
+    offer with what the server behind this adapter, as it is set, can do of it; without one, all. `habits`: of the
+    server behind it."""
 
     settings: type[Struct]
     make: Callable[[Any], Adapter]  # Any: each takes its own settings type, which `make()` below has just converted to
     check_id: Callable[[str], object] | None = None
     narrow: Callable[[Any, Offer], Offer] | None = None  # Any: the adapter that `make` made
+    habits: Callable[[Any], Habits] | None = None  # Any: as above
+
+
+def _profile_habits(adapter: OpenAIImages) -> Habits:
+    return Habits(adapter.profile.concurrency, adapter.profile.timeout_s)
 
 
 REGISTRY: dict[str, Kind] = {
-    "openai_images": Kind(OpenAIImagesSettings, OpenAIImages, narrow=OpenAIImages.narrow),
+    "openai_images": Kind(OpenAIImagesSettings, OpenAIImages, narrow=OpenAIImages.narrow, habits=_profile_habits),
     "runflow": Kind(RunflowSettings, Runflow, check_id=model_path),
     "runware": Kind(RunwareSettings, Runware),
 }
@@ -64,6 +78,12 @@ def narrowed(name: str, adapter: Adapter, offer: Offer) -> Offer:
     """`offer` as planning must see it: without the abilities that the server behind `adapter` lacks."""
     narrow = REGISTRY[name].narrow
     return narrow(adapter, offer) if narrow else offer
+
+
+def habits(name: str, adapter: Adapter) -> Habits:
+    """What `adapter` has where nothing else was said."""
+    known = REGISTRY[name].habits
+    return known(adapter) if known else Habits()
 
 
 def _placed(error: str) -> str:

@@ -194,7 +194,7 @@ async def _open(settings: Settings, clock: Clock, timing: Timing, stack: AsyncEx
     replica = replica_id(clock.random_bytes(6))
     keep_ms, dead_ms = int(settings.retention_s * 1000), int(timing.dead_after_s * 1000)
     kept = Edits(store, replica, dead_ms=dead_ms, keep_ms=keep_ms, min_replicas=settings.state.confirmations)
-    wire = Wire(egress, results, clock)
+    wire = Wire(egress, results, pictures, clock)
     tracer = open_tracer(clock.random_bytes, export=settings.traces)
     stack.push_async_callback(tracer.aclose)
     witness = Witness(metrics, current, tracer)

@@ -34,17 +34,29 @@ class ModelRow(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     prices: tuple[PriceRow, ...] = ()
 
 
+class OwnRow(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is taken of a model that only a configuration names, where that says nothing else."""
+
+    abilities: Abilities
+    usual_s: float = 10.0
+
+
 class Catalogue(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One provider's file."""
+    """One provider's file. `settings`: the adapter's own, by which this provider differs from others that speak the
+    same. `own`: models may be added by a configuration; without it, only those here are sold. `base_url` empty: every
+    account has one of its own."""
 
     adapter: str
-    base_url: str
-    models: dict[str, ModelRow]
+    base_url: str = ""
+    models: dict[str, ModelRow] = {}
+    own: OwnRow | None = None
+    settings: dict[str, str] = {}
     billed: bool = True
 
 
 class ModelOverlay(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a configuration may say of a model: `[providers.NAME.models.MODEL]`."""
+    """What a configuration may say of a model: `[providers.NAME.models.MODEL]`. A model that the shipped catalogue does
+    not name needs `id`, what its server calls it, and `tier`, the quality that is promised of it."""
 
     id: str | None = None
     tier: Tier | None = None
@@ -68,14 +80,22 @@ def offers(
     provider: str, catalogue: Catalogue, overlays: dict[str, ModelOverlay], *, billed: bool
 ) -> tuple[Offer, ...]:
     """The offers of one provider. Raises `ValueError` naming the model and what to set."""
-    for model in overlays:
-        if model not in catalogue.models:
-            known = ", ".join(sorted(catalogue.models))
-            raise ValueError(f"models.{model}: no such model in the catalogue; known are {known}")
+    added = {model: _own_row(catalogue, model, one) for model, one in overlays.items() if model not in catalogue.models}
     return tuple(
         _offer(provider, model, row, overlays.get(model, ModelOverlay()), billed=billed)
-        for model, row in catalogue.models.items()
+        for model, row in {**catalogue.models, **added}.items()
     )
+
+
+def _own_row(catalogue: Catalogue, model: str, overlay: ModelOverlay) -> ModelRow:
+    known = ", ".join(sorted(catalogue.models)) or "none"
+    if catalogue.own is None:
+        raise ValueError(f"models.{model}: no such model in the catalogue; known are {known}")
+    if overlay.id is None or overlay.tier is None:
+        words = 'one of your own needs id = "what its server calls it" and tier = "draft", "standard" or "premium"'
+        raise ValueError(f"models.{model}: no such model in the catalogue (known are {known}); {words}")
+    own = catalogue.own
+    return ModelRow(id=overlay.id, tier=overlay.tier, abilities=own.abilities, usual_s=own.usual_s)
 
 
 def _offer(provider: str, model: str, row: ModelRow, overlay: ModelOverlay, *, billed: bool) -> Offer:

@@ -97,14 +97,15 @@ class RetentionSection(Section, frozen=True, kw_only=True):
 
 
 class ProviderSection(Section, frozen=True, kw_only=True):
-    """What every provider has; the adapter's own settings stand beside these in the file."""
+    """What every provider has; the adapter's own settings stand beside these in the file. `max_concurrency` and
+    `timeout_s` left out are 4 and 30, or what is usual for the server that an adapter's `profile` names."""
 
     adapter: str | None = None
     api_key: str | None = None
     base_url: str | None = None
     result_hosts: tuple[str, ...] = ()
-    max_concurrency: int = 4
-    timeout_s: float = 30.0
+    max_concurrency: Annotated[int, Meta(ge=1)] | None = None
+    timeout_s: Annotated[float, Meta(gt=0)] | None = None
     billed: bool | None = None
     models: dict[str, ModelOverlay] = field(default_factory=dict[str, ModelOverlay])
 

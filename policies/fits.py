@@ -18,8 +18,8 @@ REMEMBERED = 8192
 
 
 def outline(edit: Edit) -> Edit | None:
-    """The edit without its content: all that `fit` can tell apart. None where it carries options, whose texts and
-    pictures are the caller's own: such an edit is judged anew each time."""
+    """The edit without its content: all that `fit` can tell apart, where no tag in a prompt is refused. None where it
+    carries options, whose texts and pictures are the caller's own: such an edit is judged anew each time."""
     if edit.options != Options():
         return None
     return _same(
@@ -34,8 +34,9 @@ def outline(edit: Edit) -> Edit | None:
 
 
 def fitted(edit: Edit, outlined: Edit | None, offer: Offer) -> Fit | Unfit:
-    """What `fit` says of the edit at the offer."""
-    return fit(edit, offer) if outlined is None else _fitted(outlined, offer)
+    """What `fit` says of the edit at the offer. One that reads settings in a prompt is asked with the prompt's words,
+    which no outline holds."""
+    return fit(edit, offer) if outlined is None or offer.abilities.refused_tags else _fitted(outlined, offer)
 
 
 @lru_cache(REMEMBERED)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from adapters.contract import Attempt, Failed, FailureKind, Fate, HttpCall, Outcome, Step, Unclear
 from gateway.egress import EgressError, NotSent
 from gateway.engine.wire import Wire
+from gateway.pictures import BadPicture
 from gateway.results import MissingPicture
 from gateway.settings import Provider
 
@@ -13,6 +14,7 @@ _NOT_SENT = Failed(kind=FailureKind.NOT_SENT, fate=Fate.NOT_RUN, message="the pr
 _LOST = Failed(kind=FailureKind.LOST, fate=Fate.MAY_HAVE_RUN, message="the answer to the submit was lost")
 _UPLOAD = Failed(kind=FailureKind.BUSY, fate=Fate.NOT_RUN, message="the provider did not take the picture")
 _GONE = Failed(kind=FailureKind.INVALID, fate=Fate.NOT_RUN, message="an input picture is not in the store any more")
+_MASK = Failed(kind=FailureKind.INVALID, fate=Fate.NOT_RUN, message="the mask cannot be converted for this provider")
 _UNCLEAR = Unclear(message="the call gave no answer")
 
 # step -> what it means that the call was never sent, and that it may have been.
@@ -45,6 +47,8 @@ async def exchange(
         )
     except MissingPicture:
         return _GONE if call.step in (Step.SUBMIT, Step.UPLOAD) else _UNCLEAR
+    except BadPicture:
+        return _MASK
     except EgressError as error:
         not_sent, maybe_sent = BROKEN[call.step]
         return not_sent if isinstance(error, NotSent) else maybe_sent

@@ -15,6 +15,7 @@ from adapters.contract import Auth, Bytes, Edit, Form, HttpCall, HttpReply, Json
 from gateway.clock import Clock
 from gateway.egress import PROVIDER, RESULT, Egress, Profile
 from gateway.egress.multipart import FilePart, multipart
+from gateway.pictures import Pictures
 from gateway.results import Results
 from gateway.settings import Provider
 
@@ -31,8 +32,8 @@ class StampExpired(Exception):  # noqa: N818 - the name is the fact
 class Wire:
     """Sends calls to the configured providers and fetches what their answers link to."""
 
-    def __init__(self, egress: Egress, results: Results, clock: Clock) -> None:
-        self._egress, self._results, self._clock = egress, results, clock
+    def __init__(self, egress: Egress, results: Results, pictures: Pictures, clock: Clock) -> None:
+        self._egress, self._results, self._pictures, self._clock = egress, results, pictures, clock
         self._profiles: dict[str, _Profiles] = {}
 
     async def send(
@@ -92,7 +93,9 @@ class Wire:
                 return await self._picture(team, upload)
 
     async def _picture(self, team: str, upload: Upload) -> bytes:
-        return await self._results.get(team, "inputs", upload.digest)
+        """Raises `MissingPicture`, and `BadPicture` for a mask that cannot be converted."""
+        data = await self._results.get(team, "inputs", upload.digest)
+        return await self._pictures.converted_mask(data, upload.mask) if upload.mask else data
 
     async def _parts(self, team: str, form: Form) -> list[FilePart]:
         return [

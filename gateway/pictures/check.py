@@ -70,7 +70,7 @@ def clean(data: bytes, job: Clean) -> tuple[Cleaned, bytes]:
         cleaned = checked.container.data
         image = _glimpse(cleaned, wanted)
     else:
-        image = _upright(checked)
+        image = upright(checked)
         cleaned = _encode(image, wanted, job.quality)
     small = _reduced(image)
     return Cleaned(
@@ -87,7 +87,7 @@ def compare(data: bytes, job: Compare) -> Compared:
     """Raises `BadPicture`."""
     first, second = data[: job.split], data[job.split :]
     second = datauri.decode(second) if job.base64 else second
-    one, other = (_upright(inspect(each, Clean(limits=job.limits))) for each in (first, second))
+    one, other = (upright(inspect(each, Clean(limits=job.limits))) for each in (first, second))
     return Compared(one.size == other.size and _reduced(one).tobytes() == _reduced(other).tobytes())
 
 
@@ -142,7 +142,7 @@ def _glimpse(data: bytes, format_: ImageFormat) -> Image.Image:
     return _load(image)
 
 
-def _upright(checked: Checked) -> Image.Image:
+def upright(checked: Checked) -> Image.Image:
     """The pixels as they are meant to be seen: the right way up, and sRGB."""
     image = _load(_open(checked.container.data, checked.format))
     if checked.profile is not None:
@@ -152,7 +152,7 @@ def _upright(checked: Checked) -> Image.Image:
 
 
 def _in_srgb(image: Image.Image, profile: bytes) -> Image.Image:
-    image = _expanded(image)
+    image = expanded(image)
     if "A" not in image.getbands():
         return icc.to_srgb(image, profile)
     alpha = image.getchannel("A")
@@ -161,7 +161,7 @@ def _in_srgb(image: Image.Image, profile: bytes) -> Image.Image:
     return colours
 
 
-def _expanded(image: Image.Image) -> Image.Image:
+def expanded(image: Image.Image) -> Image.Image:
     """8 bits a channel, no palette: L, LA, RGB, RGBA or CMYK."""
     if image.mode == "I;16":  # the high bytes; Pillow's own conversion cuts off everything above 255
         image = Image.frombytes("L", image.size, image.tobytes()[1::2])
@@ -174,7 +174,7 @@ def _expanded(image: Image.Image) -> Image.Image:
 
 def _flat(image: Image.Image) -> Image.Image:
     """RGB on white."""
-    image = _expanded(image)
+    image = expanded(image)
     if "A" not in image.getbands():
         return image.convert("RGB")
     white = Image.new("RGBA", image.size, "white")
@@ -187,7 +187,7 @@ def _encode(image: Image.Image, wanted: ImageFormat, quality: int) -> bytes:
     if transparent and wanted is ImageFormat.JPEG:
         image = _flat(image)
     elif image.mode not in _MODES[wanted] or (transparent and image.mode in ("1", "L", "RGB", "I;16")):
-        image = _expanded(image)
+        image = expanded(image)
         image = image if image.mode in _MODES[wanted] else image.convert("RGBA" if transparent else "RGB")
     buffer = BytesIO()
     image.save(buffer, wanted.name, **_options(wanted, quality))
@@ -208,7 +208,7 @@ def _options(wanted: ImageFormat, quality: int) -> dict[str, Any]:
 def _reduced(image: Image.Image) -> Image.Image:
     """RGB on white, each pixel the mean of 8 × 8: no edit leaves every one of them as it was. Flattened after it is
     reduced, since that is dearer than decoding."""
-    plain = image if image.mode in ("RGB", "RGBA") else _expanded(image)
+    plain = image if image.mode in ("RGB", "RGBA") else expanded(image)
     return _flat(plain.reduce(_REDUCTION))
 
 

@@ -8,7 +8,7 @@ import struct
 import msgspec
 from msgspec import Struct
 
-from adapters.contract import ImageFormat
+from adapters.contract import ImageFormat, MaskMeaning
 from gateway.pictures.sniff import Fault, Limits
 
 
@@ -33,6 +33,13 @@ class Compare(Struct, frozen=True, kw_only=True, tag=True):
     base64: bool = False
 
 
+class Convert(Struct, frozen=True, kw_only=True, tag=True):
+    """Give back a mask, which means what an edit's mask means, as a PNG in another meaning."""
+
+    limits: Limits
+    meaning: MaskMeaning
+
+
 class Ping(Struct, frozen=True, tag=True):
     """Answered once a worker has loaded its decoders."""
 
@@ -53,6 +60,11 @@ class Compared(Struct, frozen=True, tag=True):
     equal: bool
 
 
+class Converted(Struct, frozen=True, tag=True):
+    width: int
+    height: int
+
+
 class Ready(Struct, frozen=True, tag=True):
     pass
 
@@ -62,8 +74,8 @@ class Refused(Struct, frozen=True, tag=True):
     message: str
 
 
-Job = Clean | Compare | Ping
-Answer = Cleaned | Compared | Ready | Refused
+Job = Clean | Compare | Convert | Ping
+Answer = Cleaned | Compared | Converted | Ready | Refused
 
 LENGTHS = struct.Struct("<IQ")  # of the struct, and of the bytes behind it
 

@@ -11,9 +11,9 @@ from enum import StrEnum
 import msgspec
 from msgspec import Struct
 
-from adapters.contract import ImageFormat, Picture
+from adapters.contract import ImageFormat, MaskMeaning, Picture
 from gateway.pictures import datauri
-from gateway.pictures.jobs import Clean, Cleaned, Compare, Compared, Refused
+from gateway.pictures.jobs import Clean, Cleaned, Compare, Compared, Convert, Converted, Refused
 from gateway.pictures.pool import Pool
 from gateway.pictures.sniff import INPUT, RESULT, BadPicture, Limits
 
@@ -113,6 +113,15 @@ class Pictures:
             digest=cleaned.digest,
             warnings=tuple(oddity for oddity, applies in found.items() if applies),
         )
+
+    async def converted_mask(self, data: bytes, meaning: MaskMeaning) -> bytes:
+        """A mask that was checked as an input, as a PNG in a server's meaning. Waits for a worker, however many wait.
+        Raises `BadPicture`."""
+        answer, converted = await self._pool.run(Convert(limits=self._inputs, meaning=meaning), data, patient=True)
+        if isinstance(answer, Refused):
+            raise BadPicture(answer.reason, answer.message)
+        assert isinstance(answer, Converted)
+        return converted
 
     async def _check_input(self, job: Clean, payload: bytes) -> CheckedInput:
         cleaned, data = await self._clean(job, payload, patient=False)

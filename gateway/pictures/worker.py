@@ -12,8 +12,8 @@ import warnings
 
 from PIL import Image, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
 
-from gateway.pictures import check
-from gateway.pictures.jobs import LENGTHS, Answer, Clean, Compare, Job, Ping, Ready, Refused, frame, read_job
+from gateway.pictures import check, mask
+from gateway.pictures.jobs import LENGTHS, Answer, Clean, Compare, Convert, Job, Ping, Ready, Refused, frame, read_job
 from gateway.pictures.sniff import BadPicture, Fault
 
 _DECODERS = (JpegImagePlugin, PngImagePlugin, WebPImagePlugin)  # loaded before the limits are set
@@ -38,6 +38,8 @@ def _work(job: Job, payload: bytes) -> tuple[Answer, bytes]:
                 return check.clean(payload, job)
             case Compare():
                 return check.compare(payload, job), b""
+            case Convert():
+                return mask.convert(payload, job)
             case Ping():
                 return Ready(), b""
     except BadPicture as error:

@@ -36,12 +36,13 @@ from adapters.contract import (
     Pixels,
     Ratio,
     Step,
+    Tier,
     Unclear,
 )
 from adapters.fit import Fit, fit
 from adapters.options import Options
 from adapters.registry import REGISTRY, check, make
-from gateway.catalogue import offers, read_catalogue
+from gateway.catalogue import ModelOverlay, offers, read_catalogue
 
 ADAPTERS = Path(__file__).parents[2] / "adapters"
 GOLDEN = Path(__file__).parent / "golden"
@@ -56,12 +57,22 @@ FEW = settings(
 # --- offers, edits, attempts ----------------------------------------------------------------------------------------
 
 
-OFFERS = [offer for name, file in CATALOGUE.items() for offer in offers(name, file, {}, billed=file.billed)]
+SHIPPED = [offer for name, file in CATALOGUE.items() for offer in offers(name, file, {}, billed=file.billed)]
+OWN = [  # of models that only a configuration names
+    offer
+    for name, file in CATALOGUE.items()
+    if file.own
+    for offer in offers(
+        name, file, {"own": ModelOverlay(id="own-1", tier=Tier.STANDARD, price_usd="0.05")}, billed=file.billed
+    )
+    if offer.model == "own"
+]
+OFFERS = [*SHIPPED, *OWN]
 each_offer = pytest.mark.parametrize("offer", [pytest.param(offer, id=offer.name) for offer in OFFERS])
 
 
 def adapter_of(offer: Offer) -> Adapter:
-    return make(CATALOGUE[offer.provider].adapter, {})
+    return make(CATALOGUE[offer.provider].adapter, CATALOGUE[offer.provider].settings)
 
 
 PICTURES = st.builds(
@@ -313,7 +324,7 @@ def test_every_golden_case_names_its_source(name):
     assert [file.name for file in files if not json.loads(file.read_text()).get("source")] == []
 
 
-@each_offer
+@pytest.mark.parametrize("offer", [pytest.param(offer, id=offer.name) for offer in SHIPPED])
 def test_what_is_billed_has_a_dated_price_with_its_source(offer):
     assert bool(offer.prices) == offer.billed
     for price in offer.prices:

@@ -7,10 +7,23 @@ import msgspec
 import pytest
 from msgspec import structs
 
-from adapters.contract import Attempt, Edit, Form, HttpCall, HttpReply, ImageFormat, Outcome, Picture
+from adapters.contract import (
+    Abilities,
+    Attempt,
+    Edit,
+    Failed,
+    Form,
+    HttpCall,
+    HttpReply,
+    ImageFormat,
+    Offer,
+    Outcome,
+    Picture,
+    Tier,
+)
 from adapters.fit import Fit, Unfit, fit
 from adapters.openai_images import PROFILES, OpenAIImages, OpenAIImagesSettings
-from gateway.catalogue import offers, read_catalogue
+from gateway.catalogue import ModelOverlay, offers, read_catalogue
 
 GOLDEN = Path(__file__).parent / "golden" / "openai_images"
 OFFERS = {offer.model: offer for offer in offers("local", read_catalogue("local"), {}, billed=False)}
@@ -27,6 +40,14 @@ def fitted(profile: str, edit: Edit) -> Fit | Unfit:
     return fit(edit, adapter_of(profile).narrow(OFFERS["kontext-dev"]))
 
 
+def offer_of(model: str, tier: str | None) -> Offer:
+    """A shipped offer, or one that only a configuration names: of OpenAI, with its tier."""
+    if tier is None:
+        return OFFERS[model]
+    overlay = ModelOverlay(id=model, tier=Tier(tier), price_usd="0.05")
+    return offers("openai", read_catalogue("openai"), {"image": overlay}, billed=True)[0]
+
+
 def cases(folder: str):
     return [pytest.param(json.loads(file.read_text()), id=file.stem) for file in sorted((GOLDEN / folder).glob("*"))]
 
@@ -39,7 +60,8 @@ def attempt(edit: Edit | None = None, model: str = "preview") -> Attempt:
 @pytest.mark.parametrize("case", cases("requests"))
 def test_request(case):
     adapter = adapter_of(case.get("profile", "kontext"))
-    wanted = attempt(msgspec.convert(case["edit"], Edit), case["model"])
+    offer = offer_of(case["model"], case.get("tier"))
+    wanted = structs.replace(attempt(msgspec.convert(case["edit"], Edit)), offer=offer)
     served = structs.replace(wanted, offer=adapter.narrow(wanted.offer))
     call = adapter.submit(served).call
     assert call == msgspec.convert(case["call"], HttpCall)
@@ -72,11 +94,73 @@ def test_an_unknown_profile_is_refused_with_the_known_ones():
         msgspec.convert({"profile": "konext"}, OpenAIImagesSettings)
 
 
-@pytest.mark.parametrize("profile", ["vllm_omni", "sglang", "sd_server"])
-def test_a_mask_that_a_server_would_ignore_or_misread_is_refused(profile):
-    edit = Edit(prompt="Paint the door red", images=(PHOTO,), mask=MASK)
-    assert isinstance(fitted("kontext", edit), Fit)
-    assert fitted(profile, edit) == Unfit("mask", "a mask", "has no masks; leave it out")
+MASKED = Edit(prompt="Paint the door red", images=(PHOTO,), mask=MASK)
+
+
+def test_a_mask_that_a_server_would_ignore_is_refused():
+    assert isinstance(fitted("kontext", MASKED), Fit)
+    assert fitted("sglang", MASKED) == Unfit("mask", "a mask", "has no masks; leave it out")
+
+
+@pytest.mark.parametrize(
+    ("profile", "sent"),
+    [
+        ("kontext", {"mask": (MASK.digest, None)}),
+        ("vllm_omni", {"mask_image": (MASK.digest, "luma"), "reference_image": (PHOTO.digest, None)}),
+        ("sd_server", {"mask": (MASK.digest, "luma")}),
+        ("openai", {"mask": (MASK.digest, "alpha")}),
+        ("azure", {"mask": (MASK.digest, "alpha")}),
+    ],
+)
+def test_a_mask_is_asked_for_in_its_servers_meaning(profile, sent):
+    body = adapter_of(profile).submit(attempt(MASKED)).call.body
+    assert isinstance(body, Form)
+    files = {file.name: (file.upload.digest, file.upload.mask) for file in body.files}
+    assert files == {"image[]": (PHOTO.digest, None), **sent}
+
+
+BILLED = Offer(provider="openai", model="image", wire_model="gpt-image-2", tier=Tier.STANDARD, abilities=Abilities(n=4))
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "fate"),
+    [
+        (500, "lost", "may_have_run"),
+        (502, "lost", "may_have_run"),
+        (503, "busy", "not_run"),
+        (429, "rate_limited", "not_run"),
+    ],
+)
+def test_behind_a_bill_a_server_error_proves_nothing(status, kind, fate):
+    asked = structs.replace(attempt(), offer=BILLED)
+    adapter = adapter_of("openai")
+    outcome = adapter.read(asked, adapter.submit(asked).call, HttpReply(status, {}, b"{}"))
+    assert isinstance(outcome, Failed)
+    assert (outcome.kind, outcome.fate) == (kind, fate)
+
+
+def test_a_503_that_is_not_trusted_proves_nothing_either():
+    asked = structs.replace(attempt(), offer=BILLED)
+    adapter = OpenAIImages(OpenAIImagesSettings(profile="openai", trust_503=False))
+    outcome = adapter.read(asked, adapter.submit(asked).call, HttpReply(503, {}, b"{}"))
+    assert isinstance(outcome, Failed)
+    assert (outcome.kind, outcome.fate) == ("lost", "may_have_run")
+
+
+@pytest.mark.parametrize("tier", Tier)
+def test_a_tier_is_asked_for_as_the_quality_that_its_price_is_for(tier):
+    asked = structs.replace(attempt(), offer=structs.replace(BILLED, tier=tier))
+    body = adapter_of("openai").submit(asked).call.body
+    assert isinstance(body, Form)
+    expected = {"preview": "low", "draft": "low", "standard": "medium", "premium": "high"}
+    assert dict(body.fields)["quality"] == expected[tier]
+
+
+@pytest.mark.parametrize("name", ["../keys", "a/b", "", "a?b"])
+def test_a_deployment_that_would_leave_its_place_is_refused(name):
+    with pytest.raises(ValueError, match=r"^models\.image\.id: expected the name of a deployment"):
+        adapter_of("azure").narrow(structs.replace(BILLED, wire_model=name))
+    assert adapter_of("openai").narrow(structs.replace(BILLED, wire_model=name)).wire_model == name
 
 
 @pytest.mark.parametrize(

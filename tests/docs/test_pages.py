@@ -27,6 +27,7 @@ from tests.end_to_end.stage import state_folder
 DOCS = Path(__file__).parents[2] / "docs"
 PHOTO = DOCS.parent / "tests" / "pictures" / "photos" / "rocket.jpg"
 KEY = "kx_docs"
+KEYS: tuple[str, ...] = ("RUNWARE_API_KEY", "RUNFLOW_API_KEY", "OPENAI_API_KEY", "AZURE_OPENAI_API_KEY")
 _BLOCK = re.compile(r"<!-- (configuration|runs) -->\n```\w+\n(.*?)```", re.DOTALL)
 
 
@@ -43,7 +44,7 @@ def blocks(kind: str) -> list[object]:
 def test_a_shown_configuration_is_taken(text: str, tmp_path: Path) -> None:
     path = tmp_path / "kontext.toml"
     path.write_text(text)
-    settings = load(path, {"RUNWARE_API_KEY": "r", "RUNFLOW_API_KEY": "f"}, date(2026, 11, 20))
+    settings = load(path, dict.fromkeys(KEYS, "key"), date(2026, 11, 20))
     assert settings.policies
 
 

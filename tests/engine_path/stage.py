@@ -156,7 +156,7 @@ class Replica:
         self.current = current = Current(settings)
         self.metrics = Metrics("test", "test")
         self.edits = Edits(stage.line, name, clock=clock.now_ms, dead_ms=round(timing.dead_after_s * 1000))
-        wire = Wire(egress, stage.shelf, clock)
+        wire = Wire(egress, stage.shelf, stage.pictures, clock)
         delivery = Delivery(wire, stage.pictures, stage.shelf, clock, timing)
         witness = Witness(self.metrics, current, tracer)
         runner = Runner(wire, self.edits, clock, witness, timing)

@@ -7,7 +7,7 @@ import hashlib
 import pytest
 from PIL import Image
 
-from adapters.contract import ImageFormat, Picture
+from adapters.contract import ImageFormat, MaskMeaning, Picture
 from gateway.pictures import BadPicture, CheckedInput, Fault, Oddity, Original, Pictures, Pool, PoolFull
 from tests.pictures.samples import SECRET, encoded, exif, gradient, laden, opened
 
@@ -147,3 +147,27 @@ async def test_no_picture_bytes_in_a_repr(pictures):
     shown = repr(await pictures.check_input(data)) + repr(await pictures.check_result(data, JPEG))
     assert "\\x" not in shown
     assert len(shown) < 500
+
+
+def ramp(mode: str) -> bytes:
+    """256 pixels, from not edited to edited: by brightness, or by an alpha channel that falls."""
+    edited = Image.frombytes("L", (16, 16), bytes(range(256)))
+    if mode == "L":
+        return encoded(edited, "png")
+    image = Image.new("RGB", edited.size, "white")
+    image.putalpha(edited.point([255 - value for value in range(256)]))
+    return encoded(image, "png")
+
+
+@pytest.mark.parametrize("mode", ["L", "RGBA"])
+async def test_a_mask_is_converted_into_what_a_server_reads(pictures, mode):
+    luma = opened(await pictures.converted_mask(ramp(mode), MaskMeaning.LUMA))
+    assert (luma.format, luma.mode, luma.tobytes()) == ("PNG", "L", bytes(range(256)))
+    alpha = opened(await pictures.converted_mask(ramp(mode), MaskMeaning.ALPHA))
+    assert (alpha.format, alpha.mode) == ("PNG", "RGBA")
+    assert alpha.getchannel("A").tobytes() == bytes([255] * 128 + [0] * 128), "only wholly transparent is edited there"
+
+
+async def test_a_mask_that_is_no_picture_is_refused(pictures):
+    with pytest.raises(BadPicture):
+        await pictures.converted_mask(b"%PDF-1.7", MaskMeaning.LUMA)

@@ -19,7 +19,7 @@ from offers_on_sale import (
     wishes,
 )
 
-from adapters.contract import AutoSize, ModelSize, Pixels, Tier
+from adapters.contract import Abilities, AutoSize, ModelSize, Pixels, Tier
 from adapters.fit import fit
 from policies.candidates import Candidate
 from policies.circuit import State
@@ -298,3 +298,14 @@ def test_nothing_is_remembered_of_what_an_edit_says_or_shows():
     assert "secret" not in repr(outlined)
     assert "another" not in repr(outlined)
     assert asked.images[0].digest not in repr(outlined)
+
+
+def test_a_prompt_that_would_set_the_engine_is_judged_by_its_words_however_much_is_remembered():
+    reader = structs.replace(PREVIEW, abilities=Abilities(refused_tags=("<extra",)))
+    shop = {reader.name: reader}
+    policy = Policy(name="any", tier=Tier.PREVIEW, offers=(reader.name,))
+    wish = Wishes(tier=Tier.PREVIEW)
+    plain, tagged = edit(prompt="make it red!!!"), edit(prompt="red <extra>1</")
+    assert candidates(plan(plain, wish, policy, shop, NOW)) == [reader.name]
+    made = plan(tagged, wish, policy, shop, NOW)
+    assert [(one.reason, one.field) for one in made.exclusions] == [(Reason.INCAPABLE, "prompt")]

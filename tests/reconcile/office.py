@@ -56,7 +56,7 @@ class Clerk:
         stage, current, clock = office.stage, replica.current, office.stage.clock
         egress = cast("Egress", stage.script)
         self.office, self.stage, self.metrics = office, stage, Metrics("test", "test")
-        wire = Wire(egress, stage.shelf, clock)
+        wire = Wire(egress, stage.shelf, stage.pictures, clock)
         witness, inquiry = Witness(self.metrics, current), Inquiry(wire, clock)
         delivery = Delivery(wire, stage.pictures, stage.shelf, clock, timing)
         handover = HandOver(egress, stage.shelf, clock)
