@@ -89,6 +89,7 @@ HANDLERS = (
     quotes.create_quote,
     image_edits.create_image_edit,
     models.list_models,
+    models.read_model,
     usage.read_usage,
     admin.list_unresolved,
     admin.resolve_attempt,

@@ -1,6 +1,5 @@
 """`/v1/edits`: post one, look at one, fetch its pictures."""
 
-import re
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -13,14 +12,12 @@ from gateway.api.acceptance import begin, found
 from gateway.api.answers import EditAnswer, problem_kind
 from gateway.api.context import Context, Given
 from gateway.api.documents import EditOperation
+from gateway.api.preferences import preference
 from gateway.api.problems import KINDS, ProblemError
 from gateway.api.problems import answer as problem_answer
 from gateway.api.requests import AnyRequest, read_body
 from gateway.results import MissingPicture
 from gateway.state.records import EditRecord, Status
-
-DEFAULT_WAIT_S = 60.0
-_WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*(\d{1,4})(?:$|[,;\s])")
 
 
 @post("/v1/edits", status_code=200, operation_class=EditOperation, tags=["edits"])
@@ -29,19 +26,12 @@ async def create_edit(request: AnyRequest, context: Given) -> Response[bytes]:
     key = context.gate.caller(request, "edit")
     headers = await context.admission.rate(key)
     begun = await begin(request, context, key, await read_body(request))
-    headers |= begun.headers
+    preferred = preference(request.headers.getall("prefer", []))
+    headers |= begun.headers | preferred.headers
     record = begun.record
-    if wait_s := preferred_wait_s(request.headers.get("prefer", "")):
-        record = await context.engine.wait(record, wait_s)
+    if preferred.wait_s:
+        record = await context.engine.wait(record, preferred.wait_s)
     return await _waited(request, context, record, headers)
-
-
-def preferred_wait_s(prefer: str) -> float:
-    """RFC 7240: `respond-async` waits not at all, `wait=N` that long, but not past the longest deadline."""
-    if "respond-async" in prefer:
-        return 0.0
-    match = _WAIT.search(prefer)
-    return min(float(match.group(1)), 900.0) if match else DEFAULT_WAIT_S
 
 
 async def _waited(

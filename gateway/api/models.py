@@ -1,13 +1,17 @@
-"""`GET /v1/models`: what can be bought here now, with abilities, tiers and prices."""
+"""`GET /v1/models`: what can be bought here now, with abilities, tiers and prices; and one of it by its name."""
 
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 from litestar import Request, get
+from litestar.params import FromPath
 from msgspec import Struct
 
 from adapters.contract import Abilities, Offer, Tier
 from gateway.api.context import Context, Given
+from gateway.api.openai.errors import ErrorBody
+from gateway.api.problems import ProblemError
 from gateway.money import usd
 from policies.policy import Policy
 
@@ -50,6 +54,26 @@ async def list_models(request: Request[Any, Any, Any], context: Given) -> Models
     context.gate.caller(request, "read")
     offers = sorted(context.settings.offers.values(), key=lambda offer: (offer.tier.rank, offer.name))
     return ModelsAnswer(object="list", data=tuple(_model(context, offer) for offer in offers))
+
+
+@get("/v1/models/{model_id:path}", tags=["models"])
+async def read_model(request: Request[Any, Any, Any], context: Given, model_id: FromPath[str]) -> ModelAnswer:
+    """One offer by its name, such as `runware/kontext-pro`; with its slash as it is, or as `%2F`."""
+    context.gate.caller(request, "read")
+    name = model_id.removeprefix("/")
+    if offer := context.settings.offers.get(name):
+        return _model(context, offer)
+    raise _unknown(name, tuple(context.settings.offers))
+
+
+def _unknown(name: str, offers: tuple[str, ...]) -> ProblemError:
+    """A problem like all others, and beside it the error that OpenAI's clients look for."""
+    detail, expected = f"there is no model {name[:80]!r}", f"one of {', '.join(sorted(offers))}"
+    body = ErrorBody(
+        message=f"{detail}. Expected: {expected}", type="invalid_request_error", param="model", code="model_not_found"
+    )
+    extensions = {"error": msgspec.to_builtins(body)}
+    return ProblemError("not_found", detail, field="model", expected=expected, extensions=extensions)
 
 
 def _model(context: Context, offer: Offer) -> ModelAnswer:

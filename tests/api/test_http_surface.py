@@ -80,9 +80,13 @@ async def test_two_pictures_reach_an_offer_that_takes_two(stage: Stage) -> None:
 # --- ways to wait -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("prefer", ["respond-async", "wait=0", "handling=lenient, wait=0"])
-async def test_a_caller_who_does_not_wait_gets_the_address(stage: Stage, prefer: str) -> None:
+@pytest.mark.parametrize(
+    ("prefer", "applied"),
+    [("respond-async", "respond-async"), ("wait=0", "wait=0"), ("handling=lenient, wait=0", "wait=0")],
+)
+async def test_a_caller_who_does_not_wait_gets_the_address(stage: Stage, prefer: str, applied: str) -> None:
     accepted = await stage.post(headers={"prefer": prefer})
+    assert accepted.headers["preference-applied"] == applied
     begun = accepted.json()
     assert (accepted.status_code, begun["status"], begun["finished_at"]) == (202, "running", None)
     assert accepted.headers["location"] == f"/v1/edits/{begun['id']}"
@@ -95,7 +99,17 @@ async def test_a_caller_whose_wait_is_over_gets_the_address_and_the_edit_goes_on
     stage.rehearsal.faults.add("runware", "slow", seconds=1.5)
     accepted = await stage.post(headers={"prefer": "wait=1"})
     assert (accepted.status_code, accepted.json()["status"]) == (202, "running")
+    assert accepted.headers["preference-applied"] == "wait=1"
     assert (await stage.ended(accepted.json()["id"]))["status"] == "succeeded"
+
+
+async def test_what_was_preferred_is_named_by_every_answer_to_an_edit(stage: Stage) -> None:
+    assert "preference-applied" not in (await stage.post(policy="preview")).headers
+    waited = await stage.post(policy="preview", headers={"prefer": "wait=30"})
+    assert (waited.status_code, waited.headers["preference-applied"]) == (200, "wait=30")
+    stage.rehearsal.faults.add("runware", "moderated_on_submit", times=1)
+    refused = await stage.post(headers={"prefer": "wait=30"})
+    assert (refused.status_code, refused.headers["preference-applied"]) == (422, "wait=30")
 
 
 async def test_the_answer_of_a_waiting_caller_is_what_get_shows_afterwards(stage: Stage) -> None:
@@ -239,6 +253,22 @@ async def test_models_lists_what_can_be_bought_with_its_price(stage: Stage) -> N
     assert (offers["local/preview"]["tier"], offers["local/preview"]["billed"]) == ("preview", False)
 
 
+@pytest.mark.parametrize("name", ["runware/kontext-pro", "runware%2Fkontext-pro"])
+async def test_a_model_is_shown_by_its_name_as_the_list_shows_it(stage: Stage, name: str) -> None:
+    listed = (await stage.get("/v1/models", key=READ_KEY)).json()["data"]
+    shown = await stage.get(f"/v1/models/{name}", key=READ_KEY)
+    assert shown.status_code == 200
+    assert [shown.json()] == [one for one in listed if one["id"] == "runware/kontext-pro"]
+
+
+@pytest.mark.parametrize("name", ["gpt-5", "runware", "runware/kontext-pro/x", "..%2Fhealthz"])
+async def test_a_model_that_is_none_is_named_with_those_there_are(stage: Stage, name: str) -> None:
+    refused = await stage.get(f"/v1/models/{name}", key=READ_KEY)
+    problem = refused.json()
+    assert (refused.status_code, problem["type"]) == (404, "urn:kontext:problem:not_found")
+    assert "runware/kontext-pro" in problem["expected"]
+
+
 async def test_health_needs_no_key(stage: Stage) -> None:
     assert (await stage.get("/healthz", key=None)).json() == {"status": "ok"}
     ready = await stage.get("/readyz", key=None)
@@ -252,6 +282,7 @@ OPERATIONS = {
     ("post", "/v1/images/edits"),
     ("post", "/v1/quotes"),
     ("get", "/v1/models"),
+    ("get", "/v1/models/{model_id}"),
     ("get", "/v1/usage"),
     ("get", "/v1/edits"),
     ("delete", "/v1/edits/{edit_id}"),

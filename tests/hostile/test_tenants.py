@@ -39,6 +39,7 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("post", "/v1/images/edits"): Route(EDIT, body={}),
     ("post", "/v1/quotes"): Route(EDIT | READ, body={}),
     ("get", "/v1/models"): Route(READ),
+    ("get", "/v1/models/{model_id}"): Route(READ),
     ("get", "/v1/usage"): Route(READ),
     ("get", "/admin/unresolved"): Route(ADMIN),
     ("get", "/admin/corrections"): Route(ADMIN),

@@ -194,6 +194,15 @@ async def test_the_sdk_lists_what_can_be_bought(stage: Stage) -> None:
     assert (pro.object, pro.owned_by, pro.created) == ("model", "runware", 1752192000)
 
 
+async def test_the_sdk_retrieves_one_of_them_by_its_name(stage: Stage) -> None:
+    async with client(stage) as sdk:
+        pro = await sdk.models.retrieve("runware/kontext-pro")
+        with pytest.raises(openai.NotFoundError) as unknown:
+            await sdk.models.retrieve("gpt-5")
+    assert (pro.id, pro.object, pro.owned_by, pro.created) == ("runware/kontext-pro", "model", "runware", 1752192000)
+    assert (unknown.value.param, unknown.value.code) == ("model", "model_not_found")
+
+
 # model or fields -> the exception, its param and its code
 REFUSED: dict[str, tuple[dict[str, Any], type[openai.APIStatusError], str | None, str]] = {
     "an unknown model": ({"model": "gpt-5"}, openai.NotFoundError, "model", "model_not_found"),
