@@ -11,7 +11,21 @@ from litestar.exceptions import HTTPException
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin, YamlRenderPlugin
 
-from gateway.api import admin, cancel, drain, edits, events, health, keys, listing, models, quotes, usage
+from gateway.api import (
+    admin,
+    cancel,
+    deliveries,
+    drain,
+    edits,
+    events,
+    health,
+    keys,
+    listing,
+    models,
+    quotes,
+    usage,
+    webhooks,
+)
 from gateway.api.admission import Admission
 from gateway.api.answers import Answers
 from gateway.api.auth import Gate
@@ -69,13 +83,17 @@ from gateway.state.budgets import Budgets
 from gateway.state.claims import Claims
 from gateway.state.connection import StoreUnavailable, connect
 from gateway.state.corrections import Corrections
+from gateway.state.deliveries import Caps, Deliveries
 from gateway.state.edits import Edits
+from gateway.state.endpoints import Endpoints
 from gateway.state.feed import Feed
 from gateway.state.health import SharedHealth
 from gateway.state.listing import Listing
 from gateway.state.rates import Rates
 from gateway.state.revoked import Revoked
 from gateway.task import running
+from gateway.webhooks.postman import Postman
+from gateway.webhooks.registrar import Registrar
 
 PREVIEW = "embedded:preview"
 BODY_BYTES = 64_000_000
@@ -91,6 +109,14 @@ HANDLERS = (
     models.list_models,
     models.read_model,
     usage.read_usage,
+    webhooks.create_endpoint,
+    webhooks.list_endpoints,
+    webhooks.read_endpoint,
+    webhooks.delete_endpoint,
+    webhooks.rotate_secret,
+    webhooks.enable_endpoint,
+    deliveries.list_deliveries,
+    deliveries.redeliver,
     admin.list_unresolved,
     admin.resolve_attempt,
     admin.release_edit,
@@ -220,7 +246,10 @@ async def _open(settings: Settings, clock: Clock, timing: Timing, stack: AsyncEx
     lease = lease_of(store, replica, timing)
     reconciler = Reconciler(lease, corrections, resolver, charges, metrics, clock, timing)
     await stack.enter_async_context(reconciler.running())
-    readings = Readings(current, Budgets(store), outbox, pool, metrics, clock)
+    endpoints, outgoing = Endpoints(store), Deliveries(store, Caps(loan_ms=round(1000 * timing.loan_s)))
+    await stack.enter_async_context(Postman(outgoing, egress, metrics, clock).running())
+    registrar = Registrar(endpoints, egress, clock)
+    readings = Readings(current, Budgets(store), outbox, endpoints, outgoing, pool, metrics, clock)
     await stack.enter_async_context(running(readings.go_on(timing.read_s), "readings"))
     await stack.enter_async_context(lag_measured(metrics))
 
@@ -235,7 +264,7 @@ async def _open(settings: Settings, clock: Clock, timing: Timing, stack: AsyncEx
         clock=clock,
         gate=Gate(current, revoked, clock),
         admission=Admission(Claims(store), Rates(store), clock.random_bytes),
-        desk=Desk(current, Intake(egress, pictures, results), secrets[-1], purse),
+        desk=Desk(current, Intake(egress, pictures, results), secrets[-1], purse, registrar),
         engine=engine,
         health=checkup,
         edits=kept,
@@ -249,6 +278,9 @@ async def _open(settings: Settings, clock: Clock, timing: Timing, stack: AsyncEx
         book=book,
         corrections=corrections,
         revoked=revoked,
+        endpoints=endpoints,
+        registrar=registrar,
+        deliveries=outgoing,
     )
 
 

@@ -1,5 +1,5 @@
 """Facts that nobody counts as they happen, read every few seconds for the metrics: budgets, the ledger's backlog, the
-age of prices, what the picture workers have to do, how quickly the store answers.
+age of prices, webhooks, what the picture workers have to do, how quickly the store answers.
 
 A reading that fails is left out and told as an error of the store; the next one tries again.
 """
@@ -19,6 +19,8 @@ from gateway.pictures import Pool
 from gateway.settings import Budget, Settings
 from gateway.state.budgets import Balance, Budgets, Scope, Window, accounts
 from gateway.state.connection import StoreUnavailable
+from gateway.state.deliveries import Deliveries
+from gateway.state.endpoints import Endpoints
 
 _ANY_TEAM, _ANY_KEY = "-", "-"
 _CAPS = {Window.DAY: "day_micro", Window.MONTH: "month_micro", Window.TOTAL: "total_micro"}
@@ -26,9 +28,18 @@ _CAPS = {Window.DAY: "day_micro", Window.MONTH: "month_micro", Window.TOTAL: "to
 
 class Readings:
     def __init__(
-        self, current: Current, budgets: Budgets, outbox: Outbox, pool: Pool, metrics: Metrics, clock: Clock
+        self,
+        current: Current,
+        budgets: Budgets,
+        outbox: Outbox,
+        endpoints: Endpoints,
+        deliveries: Deliveries,
+        pool: Pool,
+        metrics: Metrics,
+        clock: Clock,
     ) -> None:
         self._current, self._budgets, self._outbox = current, budgets, outbox
+        self._endpoints, self._deliveries = endpoints, deliveries
         self._pool, self._metrics, self._clock = pool, metrics, clock
 
     async def go_on(self, every_s: float) -> None:
@@ -53,6 +64,8 @@ class Readings:
         self._metrics.ledger_rows.set(backlog.rows)
         self._metrics.ledger_age.set(0 if backlog.oldest_ms is None else max(0, now_ms - backlog.oldest_ms) / 1000)
         self._metrics.ledger_aside.set(backlog.aside)
+        self._metrics.webhooks_disabled.set(await self._endpoints.disabled_count())
+        self._metrics.webhooks_late.set(await self._deliveries.late_ms(now_ms) / 1000)
         await self._read_budgets(now_ms)
 
     def _read_pictures(self) -> None:

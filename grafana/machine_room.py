@@ -88,6 +88,38 @@ LOAD = Row(
     ),
 )
 
+WEBHOOKS = Row(
+    "Webhooks",
+    (
+        Panel(
+            title="Webhooks: tries",
+            says="By what came of them. A receiver that is down is tried for three days, and then given up.",
+            kind=Kind.LINES,
+            queries=(
+                Query(f"60 * sum by (result) (rate(kontext_webhook_deliveries_total{{{HERE}}}[{RATE}]))", "{{result}}"),
+            ),
+            unit=Unit.PER_MINUTE,
+        ),
+        Panel(
+            title="Webhooks: lateness",
+            says="For how long the delivery that waits longest has been due.",
+            kind=Kind.LINES,
+            queries=(Query("max(kontext_webhook_lateness_seconds)", "late"),),
+            unit=Unit.SECONDS,
+            limits=(120,),
+            runbook="KontextWebhooksLate",
+        ),
+        Panel(
+            title="Webhook endpoints disabled",
+            says="They took nothing, and are told nothing any more until their team enables them.",
+            kind=Kind.LINES,
+            queries=(Query("max(kontext_webhook_endpoints_disabled)", "disabled"),),
+            limits=(1,),
+            runbook="KontextWebhookDisabled",
+        ),
+    ),
+)
+
 CONFIGURATION = Row(
     "Configuration",
     (
@@ -179,6 +211,6 @@ BOARD = Board(
     uid="kontext-machine-room",
     title="Kontext: machine room",
     says="What limits a replica, and whether store and ledger keep up?",
-    rows=(PROCESS, LOAD, BOOKS, CONFIGURATION),
+    rows=(PROCESS, LOAD, BOOKS, WEBHOOKS, CONFIGURATION),
     variables=(Variable("instance", "kontext_edits_in_flight", "instance"),),
 )

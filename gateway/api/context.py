@@ -21,10 +21,13 @@ from gateway.observe import Metrics
 from gateway.results import Results
 from gateway.settings import Settings
 from gateway.state.corrections import Corrections
+from gateway.state.deliveries import Deliveries
 from gateway.state.edits import Edits
+from gateway.state.endpoints import Endpoints
 from gateway.state.feed import Feed
 from gateway.state.listing import Listing
 from gateway.state.revoked import Revoked
+from gateway.webhooks.registrar import Registrar
 
 
 class Context(Struct, frozen=True, kw_only=True):
@@ -46,6 +49,9 @@ class Context(Struct, frozen=True, kw_only=True):
     book: Book
     corrections: Corrections
     revoked: Revoked
+    endpoints: Endpoints
+    registrar: Registrar
+    deliveries: Deliveries
 
     @property
     def settings(self) -> Settings:

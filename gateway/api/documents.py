@@ -2,21 +2,33 @@
 the document is made from the same struct that reads them."""
 
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
 import msgspec
 from litestar.openapi.spec import OpenAPI, OpenAPIMediaType, Operation, Reference, RequestBody, Schema
+from msgspec import Meta, Struct
 
 from gateway.api.openai.requests import ImageEditRequest
 from gateway.api.requests import EditRequest
+from gateway.state.endpoints import Receives
 
 _TEMPLATE = "#/components/schemas/{name}"
+
+
+class EndpointRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An endpoint. `receives`: `all` is told the end of every edit of the team, `named` that of those whose
+    `webhook_url` lies under it."""
+
+    url: Annotated[str, Meta(min_length=9, max_length=2048, description="an https address on the public internet")]
+    receives: Receives = Receives.ALL
 
 
 def add_requests(document: OpenAPI) -> None:
     """Adds the schemas of what callers send. To the finished document: the framework makes `components` from the types
     of its handlers and drops what was configured there."""
-    _, requests = msgspec.json.schema_components([EditRequest, ImageEditRequest], ref_template=_TEMPLATE)
+    _, requests = msgspec.json.schema_components(
+        [EditRequest, ImageEditRequest, EndpointRequest], ref_template=_TEMPLATE
+    )
     _add_an_edits_fields(requests)
     # Plain JSON Schema documents pass through the framework's renderer unchanged.
     schemas = cast("dict[str, Schema]", requests)
@@ -31,13 +43,13 @@ def _add_an_edits_fields(requests: dict[str, Any]) -> None:
     own["required"] = ["prompt"]
 
 
-def _body(name: str, description: str) -> RequestBody:
+_JSON, _FORM = "application/json", "multipart/form-data"
+
+
+def _body(name: str, description: str, *kinds: str) -> RequestBody:
     described: Any = Reference(ref=_TEMPLATE.format(name=name))
     return RequestBody(
-        content={
-            "application/json": OpenAPIMediaType(schema=described),
-            "multipart/form-data": OpenAPIMediaType(schema=described),
-        },
+        content={kind: OpenAPIMediaType(schema=described) for kind in kinds or (_JSON, _FORM)},
         description=description,
         required=True,
     )
@@ -59,3 +71,11 @@ class ImageEditOperation(Operation):
     def __post_init__(self) -> None:
         files = "in a form as files named `image` or `image[]`, and `mask`"
         self.request_body = _body("ImageEditRequest", f"Pictures as `images: [{{image_url}}]`; {files}.")
+
+
+@dataclass
+class EndpointOperation(Operation):
+    """As above."""
+
+    def __post_init__(self) -> None:
+        self.request_body = _body("EndpointRequest", "Where to tell, and of which edits.", _JSON)

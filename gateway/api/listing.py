@@ -82,7 +82,7 @@ async def list_edits(
         tags=tuple(_tag(one) for one in tag or ()),
     )
     below = "" if cursor is None else context.cursors.read(key.team, cursor)
-    records, place = await _page(context, key.team, wanted, below, _limit(limit))
+    records, place = await _page(context, key.team, wanted, below, page_limit(limit))
     root = context.root(request)
     return EditsAnswer(
         data=tuple([await context.answers.edit(record, root, inline=False) for record in records]),
@@ -116,7 +116,7 @@ def _bound(moment_ms: int | None, skew_ms: int) -> str:
 # --- what the filters may be ----------------------------------------------------------------------------------------
 
 
-def _limit(text: str | None) -> int:
+def page_limit(text: str | None) -> int:
     if text is None:
         return USUAL
     if not text.isdecimal() or not 1 <= int(text[:4]) <= MOST:

@@ -12,18 +12,21 @@ from gateway.api.problems import ProblemError
 from gateway.api.purse import Purse
 from gateway.api.requests import EditRequest, Form, invalid, max_cost_micro, size_wish
 from gateway.current import Current
+from gateway.egress import Refused
 from gateway.engine.intake import InputRefused, Intake, Source
 from gateway.engine.order import Order
 from gateway.observe.tracecontext import TraceContext
 from gateway.pictures import PoolFull
 from gateway.secret import Secret
 from gateway.settings import Key
-from gateway.state.records import Output, Wish
+from gateway.state.records import Output, Webhook, Wish
+from gateway.webhooks.registrar import Registrar
 from policies.orders import seed_of
 from policies.plans import unknown_offers
 from policies.policy import Policy
 
 MASK = "mask"
+_UNDER_AN_ENDPOINT = "an address under an endpoint of yours: POST /v1/webhooks registers one, GET lists them"
 
 
 class Desk(Struct, frozen=True):
@@ -33,18 +36,20 @@ class Desk(Struct, frozen=True):
     intake: Intake
     secret: Secret
     purse: Purse
+    registrar: Registrar
 
     async def order(self, form: Form, key: Key, identity: Identity, trace: TraceContext | None) -> Order:
         """Raises a problem that names the field, before anything is spent."""
         request = form.request
         policy = self._policy(request, key)
         self._known(request)
+        webhook = await self._webhook(request, key.team)
         pictures = await self._pictures(form, key.team)
         return Order(
             team=key.team,
             key_id=key.id,
             edit=edit_of(request, pictures),
-            wish=wish_of(request, policy, team_of(self.current.settings, key).tier),
+            wish=wish_of(request, policy, team_of(self.current.settings, key).tier, webhook),
             policy=policy,
             origin=identity.key and origin(self.secret, key.team, identity.route, identity.key, identity.fingerprint),
             most_open=key.concurrency,
@@ -65,6 +70,22 @@ class Desk(Struct, frozen=True):
             names = ", ".join(sorted(self.current.settings.offers))
             hint = "; paid ones appear once their provider has a key" if self.current.settings.development_key else ""
             invalid("models", f"no offer is named {unknown[0]!r}", f"some of {names}{hint}")
+
+    async def _webhook(self, request: EditRequest, team: str) -> Webhook | None:
+        """Under an endpoint that the team registered, whose secret signs: no address is called for a request alone."""
+        url = request.webhook_url
+        if url is None:
+            return None
+        try:
+            endpoint = await self.registrar.covering(team, url)
+        except Refused as refused:
+            invalid("webhook_url", str(refused), _UNDER_AN_ENDPOINT)
+        if endpoint is None:
+            invalid("webhook_url", "lies under no endpoint of the team", _UNDER_AN_ENDPOINT)
+        if endpoint.disabled_ms:
+            way = f"POST /v1/webhooks/{endpoint.id}/enable first, or an address under another endpoint"
+            invalid("webhook_url", f"lies under {endpoint.id}, which is disabled", way)
+        return Webhook(endpoint.id, url)
 
     async def _pictures(self, form: Form, team: str) -> dict[str, Picture]:
         try:
@@ -121,7 +142,7 @@ def _asks_for_budget(policy: Policy) -> bool:
     return any(rule.when.budget_left_below is not None for rule in policy.rules)
 
 
-def wish_of(request: EditRequest, policy: Policy, usual: Tier | None) -> Wish:
+def wish_of(request: EditRequest, policy: Policy, usual: Tier | None, webhook: Webhook | None = None) -> Wish:
     """What the request asks for; `usual` is its team's floor."""
     output = request.output
     return Wish(
@@ -131,5 +152,6 @@ def wish_of(request: EditRequest, policy: Policy, usual: Tier | None) -> Wish:
         max_cost_micro=max_cost_micro(request),
         deadline_s=request.deadline_s,
         output=Output(delivery=output.delivery, upload_url=output.upload_url, ttl_s=output.ttl_s),
+        webhook=webhook,
         metadata=request.metadata,
     )

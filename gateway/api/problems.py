@@ -39,6 +39,7 @@ KINDS: dict[str, Kind] = {
     "not_acceptable": Kind(406, "The answer cannot be given in the form asked for"),
     "cancelled": Kind(409, "The edit was cancelled"),
     "ended": Kind(409, "The edit has ended"),
+    "disabled": Kind(409, "The endpoint is disabled"),
     "conflict": Kind(409, "Another request is at work on this", retryable=True),
     "too_large": Kind(413, "The request is too large"),
     "unsupported_media_type": Kind(415, "The request's content type is not taken"),

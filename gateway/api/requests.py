@@ -60,7 +60,7 @@ class EditRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     policy: Label | None = None
     models: Annotated[tuple[str, ...], Meta(min_length=1, max_length=32)] | None = None
     strict: bool = False
-    webhook_url: str | None = None
+    webhook_url: Annotated[str, Meta(min_length=1, max_length=2048)] | None = None
     metadata: Annotated[dict[Label, Annotated[str, Meta(max_length=512)]], Meta(max_length=16)] = field(
         default_factory=dict[str, str]
     )
@@ -144,8 +144,6 @@ def checked(request: EditRequest) -> EditRequest:
             (ord(char) < 32 and char not in "\n\r\t") or 0xD800 <= ord(char) < 0xE000 for char in text
         ):
             invalid(name, "holds control characters", "plain text")
-    if request.webhook_url is not None:
-        invalid("webhook_url", "webhooks are not served yet", "leave it out; poll GET /v1/edits/{id}, or wait")
     if request.output.upload_url is not None:
         _check_upload(request.output.upload_url, request.n)
     size_wish(request.size)

@@ -4,13 +4,14 @@ whether the request was sent. Nothing else in the gateway opens a connection to 
 
 from gateway.egress.egress import AsgiApp, Body, Egress
 from gateway.egress.errors import AnswerRefused, EgressError, MaybeSent, NotSent, Reason, Refusal, Refused
-from gateway.egress.profiles import INPUT, PROVIDER, RESULT, Profile
+from gateway.egress.profiles import INPUT, PROVIDER, RESULT, WEBHOOK, Profile
 from gateway.egress.resolver import Lookup
 
 __all__ = [
     "INPUT",
     "PROVIDER",
     "RESULT",
+    "WEBHOOK",
     "AnswerRefused",
     "AsgiApp",
     "Body",

@@ -22,6 +22,7 @@ from gateway.egress.engine_errors import AddressRefused, was_sent
 from gateway.egress.errors import AnswerRefused, EgressError, MaybeSent, NotSent, Reason, Refused
 from gateway.egress.profiles import Profile, Rule, named_hosts
 from gateway.egress.resolver import CheckedResolver, Lookup
+from gateway.egress.targets import Target, literal
 from gateway.egress.transport import AiohttpTransport, Stage
 
 Body = bytes | AsyncIterable[bytes] | None
@@ -64,6 +65,13 @@ class Lane:
 
     def transport(self, *, fresh: bool) -> httpx.AsyncBaseTransport:
         return self._fresh if fresh else self._pooled
+
+    async def look_up(self, target: Target) -> None:
+        """Raises `AddressRefused` or `OSError` where a connection would not even be tried."""
+        if literal(target.host) is None:
+            await self._resolver.resolve(target.host, target.port)
+        else:
+            self._resolver.check(target.host, target.port, (target.host,))
 
     async def aclose(self) -> None:
         async with AsyncExitStack() as stack:
@@ -128,6 +136,18 @@ class Egress:
                 return await self._follow(profile, call, url)
         except Exception as error:  # noqa: BLE001 - whatever it is, it was sent or it was not
             raise _judged(error, connected=call.stage.connected) from None
+
+    async def check(self, profile: Profile, url: str) -> str:
+        """The URL in the form that was judged, if it may be called and its host has addresses that may be talked to.
+        Raises `Refused`; `send` judges again each time, for a name may lead elsewhere tomorrow."""
+        lane = self._lane(profile)
+        target = lane.rule.judge(url)
+        try:
+            async with asyncio.timeout(profile.connect_s):
+                await lane.look_up(target)
+        except (AddressRefused, OSError, TimeoutError):
+            raise Refused(Reason.ADDRESS, "the URL's host is not on the public internet") from None
+        return target.url
 
     async def _follow(self, profile: Profile, call: Call, url: str) -> HttpReply:
         """Redirects only of a GET, only as far as the profile goes, each through all checks and without anything

@@ -101,6 +101,9 @@ INPUT = Profile(
 # Links that a provider's answer gave: input too, as far as trust goes.
 RESULT = Profile(name="result", redirects=3)
 
+# Addresses at which a team wants to be told of its edits: strangers' hosts, and what they say hardly matters.
+WEBHOOK = Profile(name="webhook", total_s=10.0, answer_bytes=64_000)
+
 
 def named_hosts(entries: Iterable[str]) -> frozenset[str]:
     """`[egress] allow_hosts` in normal form. Raises `ValueError` that names the entry and what to write instead."""

@@ -9,7 +9,8 @@ class Timing(Struct, frozen=True, kw_only=True):
     `refresh_s`: before asking again for a result that could not be fetched. `read_s`: between two readings for the
     metrics. `reconcile_s`: between two rounds of the reconciler. `forget_s`: an unresolved
     attempt older than this is asked for no more, and waits for an operator. `compare_after_s`, `compare_within_s`: how
-    long ago an attempt ended that is held against its provider's word."""
+    long ago an attempt ended that is held against its provider's word. `loan_s`: a webhook that was on its
+    way for so long is sent again; longer than a try may take."""
 
     resolve_s: float = 120.0
     resubmit_s: float = 600.0
@@ -23,3 +24,4 @@ class Timing(Struct, frozen=True, kw_only=True):
     read_s: float = 5.0
     compare_after_s: float = 60.0
     compare_within_s: float = 3_600.0
+    loan_s: float = 20.0

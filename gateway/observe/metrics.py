@@ -26,6 +26,7 @@ class Metrics:
         self._health()
         self._money()
         self._requests()
+        self._webhooks()
         self._machine()
         self._version = version
         self._configuration()
@@ -167,6 +168,19 @@ class Metrics:
         )
         self.body_bytes = self._gauge(
             "kontext_http_request_bytes_in_flight", "Bytes of bodies that were received and are not answered yet."
+        )
+
+    def _webhooks(self) -> None:
+        self.webhooks = self._counter(
+            "kontext_webhook_deliveries",
+            "Tries to deliver a webhook, by what came of them; and those given up.",
+            "result",
+        )
+        self.webhooks_disabled = self._gauge(
+            "kontext_webhook_endpoints_disabled", "Endpoints that are told nothing any more, since they took nothing."
+        )
+        self.webhooks_late = self._gauge(
+            "kontext_webhook_lateness_seconds", "For how long the delivery that waits longest has been due."
         )
 
     def _machine(self) -> None:

@@ -24,12 +24,13 @@ _DEEPEST = 6
 _SHORTEST = 6  # a shorter secret would blot out words
 
 _LONG = 80
-_HINT = re.compile(r"[\s:=@]|kx_")
+_HINT = re.compile(r"[\s:=@]|kx_|whsec_")
 """What every shape below has somewhere, or it is long: ids and names, which most of a line is, are looked at once."""
 
 _SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(?i)\b(bearer|basic|token)\s+[^\s'\",;]+"), rf"\1 {LEFT_OUT}"),
     (re.compile(r"\bkx_[A-Za-z0-9_-]{4,}"), LEFT_OUT),
+    (re.compile(r"\bwhsec_[A-Za-z0-9+/=_-]{4,}"), LEFT_OUT),
     (re.compile(r"(?i)\b((?:x-)?api[-_]?key|authorization|password|secret|signature)(['\"]?\s*[:=]\s*)(?!\()[^\s,;&}]+"),
      rf"\1\2{LEFT_OUT}"),
     (re.compile(r"(\w+://)[^\s/@'\"]+@"), rf"\1{LEFT_OUT}@"),

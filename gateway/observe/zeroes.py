@@ -11,9 +11,10 @@ from gateway.observe.metrics import Metrics
 from policies.policy import Policy
 
 RELOAD_RESULTS = ("applied", "unchanged", "refused")
-STORE_DUTIES = ("request", "edit", "beat", "health", "reconcile", "reading")
+STORE_DUTIES = ("request", "edit", "beat", "health", "reconcile", "reading", "webhooks")
 PICTURE_STATES = ("busy", "waiting")
 RELOADS = ("applied", "unchanged", "refused")
+WEBHOOK_RESULTS = ("delivered", "answered", "no_answer", "refused", "given_up")
 BUDGET_SCOPES = ("gateway", "team", "key")
 BUDGET_WINDOWS = ("day", "month", "total")
 CHARGED_FAILURES = (
@@ -62,6 +63,8 @@ def _each(metrics: Metrics) -> None:
         metrics.picture_jobs.labels(state)
     for result in RELOADS:
         metrics.reloads.labels(result)
+    for result in WEBHOOK_RESULTS:
+        metrics.webhooks.labels(result)
     for scope, window in _pairs(BUDGET_SCOPES, BUDGET_WINDOWS):
         metrics.denials.labels(scope, window)
 

@@ -18,6 +18,7 @@ from gateway.state.connection import unavailable
 from gateway.state.documents import read_edit, write_attempt, write_end, write_row
 from gateway.state.edits import WEEK_MS, IllegalMove
 from gateway.state.entries import correct_row, finish_row, release_row, resolve_row
+from gateway.state.messages import message
 from gateway.state.records import AttemptRecord, EditRecord, End
 from gateway.state.scripts import Reply, Scripts, Step, TooFewReplicas
 
@@ -65,7 +66,13 @@ class Corrections:
         await self._step(
             Step.RESOLVE,
             record.id,
-            (keys.EDIT + record.id, keys.LEDGER, keys.UNRESOLVED, keys.LISTED),
+            (
+                keys.EDIT + record.id,
+                keys.LEDGER,
+                keys.UNRESOLVED,
+                keys.LISTED,
+                keys.team_endpoints(record.team),
+            ),
             record.id,
             operation,
             attempt.number,
@@ -78,6 +85,7 @@ class Corrections:
             write_row(finish_row(record, end)),
             self._keep_ms,
             events.finished(end),
+            *message(record, end),
         )
         return await self._read(record.id)
 
@@ -94,13 +102,20 @@ class Corrections:
         await self._step(
             Step.RELEASE,
             record.id,
-            (keys.EDIT + record.id, keys.LEDGER, keys.UNRESOLVED, keys.LISTED),
+            (
+                keys.EDIT + record.id,
+                keys.LEDGER,
+                keys.UNRESOLVED,
+                keys.LISTED,
+                keys.team_endpoints(record.team),
+            ),
             record.id,
             operation,
             end.status,
             write_end(end),
             write_row(release_row(record, end, note)),
             self._keep_ms,
+            *message(record, end),
         )
         return await self._read(record.id)
 

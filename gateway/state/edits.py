@@ -20,6 +20,7 @@ from gateway.state.budgets import Caps, amount, over_budget, scopes
 from gateway.state.connection import StoreUnavailable, unavailable
 from gateway.state.documents import read_edit, write_attempt, write_edit, write_end, write_row
 from gateway.state.entries import accept_row, close_row, finish_row, open_row, undo_row
+from gateway.state.messages import message
 from gateway.state.records import AttemptRecord, AttemptState, EditRecord, End, Status, with_attempt
 from gateway.state.scripts import Reply, Scripts, Step, TooFewReplicas
 from gateway.state.terms import Terms, agree
@@ -259,6 +260,7 @@ class Edits:
                 keys.UNRESOLVED,
                 open_edits(record),
                 keys.LISTED,
+                keys.team_endpoints(record.team),
             ),
             record.id,
             record.owner,
@@ -269,6 +271,7 @@ class Edits:
             *closing(record, attempt),
             write_row(finish_row(record, end)),
             events.finished(end, attempt),
+            *message(record, end),
         )
         if reply[0] == b"cancelled":
             raise Cancelled(record.id)

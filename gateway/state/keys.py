@@ -22,6 +22,7 @@ BUDGET = f"{_TAG}:budget:"  # + scope + ':' + window
 GATEWAY_TOTAL = f"{BUDGET}gateway:total"  # the first acceptance writes it, and nothing ever removes it
 
 
+WEBHOOKS = f"{_TAG}:webhook:"  # + what `lua/posting.lua` and `endpoints.py` name below it
 REVOKED = f"{_TAG}:revoked"  # a hash: an API key's hash -> who took it back, when and why
 
 
@@ -47,3 +48,24 @@ def fingerprint(team: str, key_id: str, fingerprint: str) -> str:
 
 def refusal(team: str, content: str) -> str:
     return f"{_TAG}:refused:{team}:{content}"
+
+
+def team_endpoints(team: str) -> str:
+    return f"{WEBHOOKS}team:{team}"
+
+
+def endpoint(endpoint_id: str) -> str:
+    return f"{WEBHOOKS}endpoint:{endpoint_id}"
+
+
+def deliveries(endpoint_id: str) -> str:
+    """An endpoint's log: its deliveries, by when they were made."""
+    return f"{WEBHOOKS}log:{endpoint_id}"
+
+
+def delivery(endpoint_id: str, message: str) -> str:
+    return f"{WEBHOOKS}delivery:{endpoint_id}:{message}"
+
+
+DUE_ENDPOINTS = f"{WEBHOOKS}due"  # endpoints, by when something is due there
+DISABLED_ENDPOINTS = f"{WEBHOOKS}disabled"

@@ -95,6 +95,13 @@ class Output(Struct, frozen=True, kw_only=True, omit_defaults=True):
     ttl_s: int | None = None
 
 
+class Webhook(Struct, frozen=True):
+    """Where an edit's own end is told: an address that lies under an endpoint of its team."""
+
+    endpoint: str
+    url: str
+
+
 class Wish(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What an edit asks for beyond the picture: quality, money, time, and where the answer goes. `tier` None: the
     policy's, as its rules stood at the plan."""
@@ -105,6 +112,7 @@ class Wish(Struct, frozen=True, kw_only=True, omit_defaults=True):
     max_cost_micro: int | None = None
     deadline_s: float = 120.0
     output: Output = Output()
+    webhook: Webhook | None = None
     metadata: dict[str, str] = {}
 
 

@@ -38,9 +38,16 @@ class Step(StrEnum):
     ADMIT = "admit"
     RESTORE = "restore"
     TURN = "turn"
+    ENLIST = "enlist"
+    DELIST = "delist"
+    AMEND = "amend"
+    ENABLE = "enable"
+    COLLECT = "collect"
+    TRIED = "tried"
+    REDELIVER = "redeliver"
 
 
-LIBRARIES = ("prelude", "money", "ending", "telling")
+LIBRARIES = ("prelude", "money", "ending", "telling", "posting")
 """Put before every step, in this order: Redis scripts cannot include one another."""
 
 _WAIT_MS = 500

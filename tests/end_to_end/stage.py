@@ -31,6 +31,7 @@ from gateway.rehearsal.server import Rehearsal
 from gateway.secret import key_hash
 from gateway.server import serving
 from gateway.state.embedded import stop
+from tests.end_to_end.receiver import Receiver
 
 Answer = dict[str, Any]
 T = TypeVar("T")
@@ -52,7 +53,7 @@ CONFIG = """\
 dir = "state"
 
 [egress]
-allow_hosts = ["127.0.0.1:{pictures}", "127.0.0.1:{closed}"]
+allow_hosts = ["127.0.0.1:{pictures}", "127.0.0.1:{closed}", "127.0.0.1:{hooks}"]
 
 [providers.runware]
 api_key = "file:stand-in.key"
@@ -216,9 +217,16 @@ class Stage:
     """What a test has at hand."""
 
     def __init__(
-        self, url: str, rehearsal: Rehearsal, http: httpx.AsyncClient, pictures_url: str, closed: int, config: Path
+        self,
+        url: str,
+        rehearsal: Rehearsal,
+        http: httpx.AsyncClient,
+        pictures_url: str,
+        closed: int,
+        config: Path,
+        hooks: Receiver,
     ) -> None:
-        self.config = config
+        self.config, self.hooks = config, hooks
         self.url, self.rehearsal, self.http = url, rehearsal, http
         self.pictures_url, self.closed_url = pictures_url, f"http://127.0.0.1:{closed}"
 
@@ -360,7 +368,7 @@ def _quick(provider: str, *models: str) -> str:
     return "\n".join(f"[providers.{provider}.models.{model}]\nusual_s = {SECONDS}" for model in models)
 
 
-def configuration(folder: Path, rehearsal: Rehearsal, *, pictures: int, closed: int, silent: int) -> Path:
+def configuration(folder: Path, rehearsal: Rehearsal, *, pictures: int, closed: int, silent: int, hooks: int) -> Path:
     """A `kontext.toml` in `folder` that buys from the stand-ins and from two providers that are not there."""
     (folder / "stand-in.key").write_text(rehearsal.key)
     path = folder / "kontext.toml"
@@ -371,6 +379,7 @@ def configuration(folder: Path, rehearsal: Rehearsal, *, pictures: int, closed: 
             pictures=pictures,
             closed=closed,
             silent=silent,
+            hooks=hooks,
             runware_models=_quick("runware", "kontext-pro", "kontext-max", "kontext-dev"),
             runflow_models=_quick("runflow", "kontext-pro", "kontext-max"),
             tortoise_models=_quick("tortoise", "kontext-pro", "kontext-max"),
@@ -402,14 +411,15 @@ async def theatre() -> AsyncGenerator[Stage]:
     async with (
         Rehearsal.serve(seconds=SECONDS, fast=True) as rehearsal,
         picture_server() as pictures,
+        Receiver.serve() as hooks,
         state_folder() as folder,
         httpx.AsyncClient(timeout=30) as http,
     ):
         with closed_port() as closed, silent_port() as silent:
-            path = configuration(folder, rehearsal, pictures=pictures, closed=closed, silent=silent)
+            path = configuration(folder, rehearsal, pictures=pictures, closed=closed, silent=silent, hooks=hooks.port)
             settings = load(path, {}, today())
             async with serving(settings, timing=TIMING) as url:
-                yield Stage(url, rehearsal, http, f"http://127.0.0.1:{pictures}", closed, path)
+                yield Stage(url, rehearsal, http, f"http://127.0.0.1:{pictures}", closed, path, hooks)
 
 
 @pytest_asyncio.fixture(loop_scope="session")

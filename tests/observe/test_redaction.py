@@ -32,6 +32,7 @@ def logged(**fields: object) -> str:
         ("authorization: Bearer kx_9aF3-zz", "kx_9aF3-zz"),
         ("Authorization: Basic dXNlcjpwYXNz", "dXNlcjpwYXNz"),
         ("a key kx_q5M8Zt_aa was sent", "kx_q5M8Zt_aa"),
+        ("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
         ('{"api_key": "abcd-1234"}', "abcd-1234"),
         ("X-API-Key=abcd-1234", "abcd-1234"),
         ("password=hunter2", "hunter2"),

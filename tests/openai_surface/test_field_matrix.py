@@ -64,7 +64,7 @@ OURS = {
     "max_cost_usd": "tests/api/test_bad_input.py",
     "deadline_s": "tests/api/test_bad_input.py",
     "strict": "tests/adapters/test_fit.py",
-    "webhook_url": "tests/api/test_bad_input.py",
+    "webhook_url": "tests/webhooks",
     "metadata": "tests/api/test_http_surface.py",
     "output.delivery": "tests/api/test_http_surface.py",
     "output.upload_url": "tests/engine_path/test_handover_upload.py",

@@ -22,6 +22,7 @@ from gateway.api.purse import Purse
 from gateway.api.requests import Form, read_json
 from gateway.configuration import load
 from gateway.current import Current
+from gateway.egress import Egress
 from gateway.engine.engine import NoOffer
 from gateway.engine.intake import Intake, Source
 from gateway.engine.order import Order
@@ -31,7 +32,9 @@ from gateway.secret import Secret
 from gateway.settings import Key, Settings
 from gateway.state import scripts
 from gateway.state.budgets import Budgets
+from gateway.state.endpoints import Endpoints
 from gateway.state.records import AttemptRecord, AttemptState
+from gateway.webhooks.registrar import Registrar
 from policies.candidates import provider_of
 from policies.plans import Plan
 from tests.engine_path.stage import Replica, Stage
@@ -123,7 +126,8 @@ class Counter:
         self.stage, self.settings = stage, settings
         self.replica = Replica(stage, "a", Timing(), settings)
         purse = Purse(Current(settings), Budgets(stage.line), stage.clock)
-        self.desk = Desk(Current(settings), Tray(), Secret("x" * 32), purse)
+        registrar = Registrar(Endpoints(stage.line), Egress.open(), stage.clock)
+        self.desk = Desk(Current(settings), Tray(), Secret("x" * 32), purse, registrar)
 
     def key(self, team: str) -> Key:
         return next(key for key in self.settings.keys.values() if key.team == team)

@@ -20,6 +20,7 @@ from gateway.observe.redaction import Redaction
 from gateway.rehearsal.server import Rehearsal
 from gateway.server import serving
 from gateway.settings import Settings
+from tests.end_to_end.receiver import Receiver
 from tests.end_to_end.stage import (
     KEY,
     PHOTO_URI,
@@ -64,6 +65,7 @@ class Run:
         self.folder = settings.state_dir.parent
         self.answers: list[httpx.Response] = []
         self._keys: dict[str, str] = {}
+        self.webhook_secret = ""
 
     @property
     def prometheus(self) -> Prometheus:
@@ -99,9 +101,18 @@ class Run:
 
 async def play(run: Run) -> None:
     """All scenarios, one after the other, until nothing is going on any more."""
+    await registered(run)
     for scenario in (healthy, primary_down, refusals, budget_wall, lost_answer, hostile, traced):
         await scenario(run)
     await quiescent(run)
+
+
+async def registered(run: Run) -> None:
+    """Somebody who is told of every end, until he wants no more."""
+    run.stage.hooks.answers["/watched"].extend([204, 500, 204, 410])
+    document = {"url": f"{run.stage.hooks.url}/watched"}
+    response = await run.stage.request("POST", "/v1/webhooks", json=document)
+    run.webhook_secret = response.json()["secret"]
 
 
 async def healthy(run: Run) -> None:
@@ -175,16 +186,17 @@ async def ran() -> AsyncGenerator[Run]:
     async with (
         Rehearsal.serve(seconds=SECONDS, fast=True, key=PROVIDER_KEY) as rehearsal,
         picture_server() as pictures,
+        Receiver.serve() as hooks,
         state_folder() as folder,
         httpx.AsyncClient(timeout=30) as http,
     ):
         with closed_port() as closed, silent_port() as silent, logged() as log:
-            path = configuration(folder, rehearsal, pictures=pictures, closed=closed, silent=silent)
+            path = configuration(folder, rehearsal, pictures=pictures, closed=closed, silent=silent, hooks=hooks.port)
             settings = configured(path)
             async with _watched(folder, settings, http) as prometheus, serving(settings, timing=TIMING) as url:
                 if prometheus is not None:
                     await prometheus.ready()
-                stage = Stage(url, rehearsal, http, f"http://127.0.0.1:{pictures}", closed, path)
+                stage = Stage(url, rehearsal, http, f"http://127.0.0.1:{pictures}", closed, path, hooks)
                 run = Run(stage, settings, log, prometheus)
                 await play(run)
                 yield run

@@ -25,7 +25,14 @@ def among(text: str, canaries: tuple[str, ...]) -> list[str]:
 async def test_nothing_of_them_is_logged(run: Run) -> None:
     log = run.log.getvalue()
     assert log.count("\n") > 20
-    assert among(log, (*SECRETS, *PROMPTS, METADATA)) == []
+    assert "webhook_disabled" in log
+    assert among(log, (*SECRETS, *PROMPTS, METADATA, run.webhook_secret, "whsec_")) == []
+
+
+async def test_whoever_is_told_of_an_end_is_told_no_prompt(run: Run) -> None:
+    told = "".join(one.body.decode() for one in run.stage.hooks.at("/watched"))
+    assert told
+    assert among(told, (*SECRETS, *PROMPTS, METADATA, "http")) == []
 
 
 async def test_nothing_of_them_is_in_the_metrics(run: Run) -> None:

@@ -1,9 +1,10 @@
 -- Finish an edit: its final state, what is left of its hold, and the close of the attempt that led here, in one step.
 -- KEYS  1 the edit · 2 its owner's open edits · 3 ledger · 4 unresolved edits · 5 the API key's open edits
---       · 6 when ended edits leave their team's list
+--       · 6 when ended edits leave their team's list · 7 the team's endpoints
 -- ARGV  1 now · 2 edit id · 3 owner · 4 epoch · 5 status · 6 end document · 7 ms to keep a terminal record
 --       · 8 attempt number ('': none) · 9 its state · 10 its document · 11 its cost ('': none) · 12 row of the close
---       · 13 row of the end · 14 events
+--       · 13 row of the end · 14 events · 15 to 20 its webhook: prefix of names, message, event, data, the endpoint that
+--       the edit names ('': none), its address there
 -- Gives {'ok', now, when its end was asked for (0: never)}, {'cancelled', now} (then it cannot succeed),
 --       {'fenced', owner, epoch} or {'illegal', words}.
 -- Operation id: the edit's id with its end. A repeat gives the first answer.
@@ -39,6 +40,7 @@ write_purse(purse)
 book(KEYS[3], ARGV[13], now, purse, true)
 redis.call('HSET', edit, 'status', status, 'end', ARGV[6], 'finished', text(now))
 tell(edit, ARGV[14])
+post(KEYS[7], ARGV[15], id, ARGV[16], ARGV[17], ARGV[18], ARGV[19], ARGV[20], now)
 redis.call('ZREM', KEYS[2], id)
 redis.call('SREM', KEYS[5], id)
 list_unresolved(KEYS[4], edit, id, now)

@@ -1,8 +1,9 @@
 -- Resolve an attempt that was left unresolved: settle it at a cost, or release it. With the last one the edit ends.
 -- KEYS  1 the edit · 2 ledger · 3 unresolved edits · 4 when ended edits leave their team's list
+--       · 5 the team's endpoints
 -- ARGV  1 now · 2 edit id · 3 operation id · 4 attempt number · 5 state · 6 attempt document · 7 cost ('': none)
 --       · 8 row · 9 status of an edit that ends with it · 10 its end document · 11 its row
---       · 12 ms to keep a terminal record · 13 events
+--       · 12 ms to keep a terminal record · 13 events · 14 to 19 its webhook, as in `finish`
 -- Gives {'ok', now} or {'illegal', words}. No owner nor epoch: an edit that has ended is nobody's.
 -- Operation id: given by the caller. A repeat gives the first answer.
 local edit, id, operation, number, state = KEYS[1], ARGV[2], 'did:' .. ARGV[3], ARGV[4], ARGV[5]
@@ -33,6 +34,7 @@ if ends then
   redis.call('HSET', edit, 'status', ARGV[9], 'end', ARGV[10], 'end_before', met[4], 'finished', text(now))
   book(KEYS[2], ARGV[11], now, purse, true)
   tell(edit, ARGV[13])
+  post(KEYS[5], ARGV[14], id, ARGV[15], ARGV[16], ARGV[17], ARGV[18], ARGV[19], now)
   conclude(edit, id, ARGV[9], now)
 end
 list_unresolved(KEYS[3], edit, id, now)

@@ -1,0 +1,49 @@
+"""Endpoints, made and changed: each address is checked as the egress will check it, and each secret is told once."""
+
+from msgspec.structs import replace
+
+from gateway.clock import Clock
+from gateway.egress import WEBHOOK, Egress
+from gateway.egress.targets import parse_url
+from gateway.state.endpoints import Endpoint, Endpoints, Receives, SigningSecret
+from gateway.webhooks.addresses import lies_under
+from gateway.webhooks.signing import SECRET_BYTES, new_secret
+
+ENDPOINT_PREFIX = "we_"
+OVERLAP_MS = 24 * 3600 * 1000
+"""So long an old secret signs beside the new one."""
+
+
+class Changed(Exception):  # noqa: N818 - the name is the fact
+    """Somebody else changed or removed the endpoint in the same moment."""
+
+
+class Registrar:
+    def __init__(self, endpoints: Endpoints, egress: Egress, clock: Clock) -> None:
+        self._endpoints, self._egress, self._clock = endpoints, egress, clock
+
+    async def register(self, team: str, url: str, receives: Receives) -> Endpoint:
+        """With its secret. Raises `Refused` for an address that may not be called, and `TooManyEndpoints`."""
+        url = await self._egress.check(WEBHOOK, url)
+        secret = SigningSecret(new_secret(self._clock.random_bytes(SECRET_BYTES)))
+        identity = ENDPOINT_PREFIX + self._clock.random_bytes(16).hex()
+        endpoint = Endpoint(id=identity, team=team, url=url, receives=receives, secrets=(secret,))
+        return await self._endpoints.add(endpoint)
+
+    async def rotate(self, endpoint: Endpoint) -> Endpoint:
+        """With a new secret in front; the one before signs for another day, and those before that no more. Raises
+        `Changed`."""
+        until_ms = self._clock.now_ms() + OVERLAP_MS
+        before = replace(endpoint.secrets[0], until_ms=until_ms)
+        secret = SigningSecret(new_secret(self._clock.random_bytes(SECRET_BYTES)))
+        rotated = replace(endpoint, secrets=(secret, before))
+        if not await self._endpoints.amend(endpoint, rotated):
+            raise Changed
+        return rotated
+
+    async def covering(self, team: str, url: str) -> Endpoint | None:
+        """The endpoint of the team that `url` lies under, the closest one first; one that is disabled last. Raises
+        `Refused` for what is no address."""
+        target = parse_url(url)
+        found = [one for one in await self._endpoints.of_team(team) if lies_under(target, one.url)]
+        return min(found, key=lambda one: (bool(one.disabled_ms), -len(one.url)), default=None)
