@@ -89,6 +89,7 @@ from gateway.state.endpoints import Endpoints
 from gateway.state.feed import Feed
 from gateway.state.health import SharedHealth
 from gateway.state.listing import Listing
+from gateway.state.patience import Patience
 from gateway.state.rates import Rates
 from gateway.state.revoked import Revoked
 from gateway.task import running
@@ -235,7 +236,8 @@ async def _open(settings: Settings, clock: Clock, timing: Timing, stack: AsyncEx
     races = Races(current, kept, corrections, lanes, checkup, witness, clock, timing)
     route = Route(current, kept, lanes, races, checkup, witness, clock, timing)
     handover = HandOver(egress, results, clock)
-    engine = Engine(current, kept, route, handover, checkup, witness, metrics, clock, timing)
+    patience = Patience(clock, settings.state.patience_s)
+    engine = Engine(current, kept, route, handover, checkup, witness, metrics, clock, timing, patience)
     await engine.start()
     stack.push_async_callback(engine.aclose)
     feed = Feed(store, replica, clock)
@@ -263,8 +265,8 @@ async def _open(settings: Settings, clock: Clock, timing: Timing, stack: AsyncEx
         current=current,
         clock=clock,
         gate=Gate(current, revoked, clock),
-        admission=Admission(Claims(store), Rates(store), clock.random_bytes),
-        desk=Desk(current, Intake(egress, pictures, results), secrets[-1], purse, registrar),
+        admission=Admission(Claims(store), Rates(store), clock.random_bytes, patience),
+        desk=Desk(current, Intake(egress, pictures, results), secrets[-1], purse, registrar, patience),
         engine=engine,
         health=checkup,
         edits=kept,

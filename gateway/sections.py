@@ -20,8 +20,9 @@ class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 class ServerSection(Section, frozen=True, kw_only=True):
     """`secret`: the first signs, all verify, the last one makes `origin`. `drain_s`: for how long a gateway that was
-    told to end still listens, not ready, so that whoever balances load notices before a connection is refused.
-    `behind_tls`: a TLS terminator stands in front. `accept_risks`: what it would refuse to start with (`safety.py`).
+    told to end still listens, not ready, so that whoever balances load notices before a connection is refused; new
+    edits are taken in its first half. `behind_tls`: a TLS terminator stands in front. `accept_risks`: what it would
+    refuse to start with (`safety.py`).
     """
 
     host: str = "127.0.0.1"
@@ -35,7 +36,8 @@ class ServerSection(Section, frozen=True, kw_only=True):
 
 class StateSection(Section, frozen=True, kw_only=True):
     """`min_replicas`: how many of the store's replicas must confirm what moves money; left out is 1 where the address
-    names several nodes, else none."""
+    names several nodes, else none. `patience_s`: how many seconds of an outage of the store new requests are kept for,
+    before they are answered 503."""
 
     url: str = "embedded:"
     dir: str = ".kontext"
@@ -43,6 +45,7 @@ class StateSection(Section, frozen=True, kw_only=True):
     beat_s: float = 3.0
     dead_after_s: float = 10.0
     min_replicas: int | None = None
+    patience_s: Annotated[float, Meta(ge=0, le=60)] = 10.0
 
     @property
     def confirmations(self) -> int:

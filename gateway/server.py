@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, cast
 import uvicorn
 
 from gateway.api.context import Context
+from gateway.api.farewell import Farewell
 from gateway.api.traffic import App, Traffic
 from gateway.app import create_app, opened
 from gateway.books import BooksRefused
@@ -126,16 +127,21 @@ async def _serve(
 
 
 async def _leave(context: Context) -> None:
-    """Not ready and open for `drain_s`: waiting callers get their edit's address, event
-    streams end and go on at another replica, and new edits get a 503."""
+    """Not ready and open for `drain_s`. In its first half new edits are still taken, since whoever balances load has to
+    notice; in its second they get a 503, waiting callers their edit's address, and event streams end and go on at
+    another replica."""
+    half_s = context.settings.server.drain_s / 2
+    log.info("leaving", drain_s=2 * half_s)
+    context.engine.warn()
+    await context.clock.sleep(half_s)
     context.engine.leave()
     context.feed.hang_up()
-    log.info("leaving", drain_s=context.settings.server.drain_s)
-    await context.clock.sleep(context.settings.server.drain_s)
+    await context.clock.sleep(half_s)
 
 
 def _watched(context: Context) -> App:
-    return Traffic(cast("App", create_app(context)), context.metrics)
+    watched = Traffic(cast("App", create_app(context)), context.metrics)
+    return Farewell(watched, lambda: context.engine.is_ready)
 
 
 def _config(app: App) -> uvicorn.Config:

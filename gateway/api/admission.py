@@ -16,6 +16,7 @@ from gateway.api.problems import ProblemError
 from gateway.settings import Key
 from gateway.state.claims import Claim, Claimed, Claims, InCreation, Joined, New, OtherRequest
 from gateway.state.connection import StoreUnavailable
+from gateway.state.patience import Patience
 from gateway.state.rates import Rate, Rates
 
 RENEW_S = 10.0
@@ -32,14 +33,17 @@ class Identity(Struct, frozen=True, kw_only=True):
 
 
 class Admission:
-    def __init__(self, claims: Claims, rates: Rates, random_bytes: Callable[[int], bytes]) -> None:
-        self._claims, self._rates, self._random_bytes = claims, rates, random_bytes
+    """Its steps are kept while the store is away for a moment (`patience`)."""
+
+    def __init__(self, claims: Claims, rates: Rates, random_bytes: Callable[[int], bytes], patience: Patience) -> None:
+        self._claims, self._rates, self._random_bytes, self._patience = claims, rates, random_bytes, patience
 
     async def rate(self, key: Key) -> dict[str, str]:
         """The RateLimit header fields of an admitted request. Raises a 429 problem that holds them too."""
         if key.per_minute is None:
             return {}
-        rate = await self._rates.admit(key.team, key.id, key.per_minute)
+        token, most = self._random_bytes(8).hex(), key.per_minute
+        rate = await self._patience.keep(lambda: self._rates.admit(key.team, key.id, most, token))
         if rate.admitted:
             return _fields(rate)
         raise ProblemError(
@@ -78,12 +82,15 @@ class Admission:
 
     async def _claimed(self, key: Key, identity: Identity) -> Claimed | None:
         token = self._random_bytes(16).hex()
-        if identity.key is not None:
-            return await self._claims.claim(key.team, identity.route, identity.key, identity.fingerprint, token)
-        if identity.repeat is None:
+        if (name := identity.key) is not None:
+            return await self._patience.keep(
+                lambda: self._claims.claim(key.team, identity.route, name, identity.fingerprint, token)
+            )
+        if (repeat := identity.repeat) is None:
             return None
-        repeats = identity.repeat > 0
-        return await self._claims.claim_fingerprint(key.team, key.id, identity.fingerprint, token, repeat=repeats)
+        return await self._patience.keep(
+            lambda: self._claims.claim_fingerprint(key.team, key.id, identity.fingerprint, token, repeat=repeat > 0)
+        )
 
     @asynccontextmanager
     async def holding(self, claim: Claim | None) -> AsyncGenerator[None]:

@@ -19,6 +19,7 @@ from gateway.observe.tracecontext import TraceContext
 from gateway.pictures import PoolFull
 from gateway.secret import Secret
 from gateway.settings import Key
+from gateway.state.patience import Patience
 from gateway.state.records import Output, Webhook, Wish
 from gateway.webhooks.registrar import Registrar
 from policies.orders import seed_of
@@ -37,6 +38,7 @@ class Desk(Struct, frozen=True):
     secret: Secret
     purse: Purse
     registrar: Registrar
+    patience: Patience
 
     async def order(self, form: Form, key: Key, identity: Identity, trace: TraceContext | None) -> Order:
         """Raises a problem that names the field, before anything is spent."""
@@ -55,7 +57,7 @@ class Desk(Struct, frozen=True):
             most_open=key.concurrency,
             trace=trace,
             seed=seed_of(f"{identity.fingerprint} {identity.key or ''}"),
-            budget_left=await self.purse.share(key) if _asks_for_budget(policy) else None,
+            budget_left=await self.patience.keep(lambda: self.purse.share(key)) if _asks_for_budget(policy) else None,
         )
 
     def _policy(self, request: EditRequest, key: Key) -> Policy:

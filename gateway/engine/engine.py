@@ -18,12 +18,14 @@ from gateway.engine.pauses import Pauses
 from gateway.engine.route import Route
 from gateway.engine.terms import hedge_of, terms, wishes
 from gateway.engine.timing import Timing
+from gateway.engine.wire import STAMP_GOOD_S
 from gateway.engine.witness import Witness
 from gateway.identity import edit_id
 from gateway.observe import Metrics, log
 from gateway.results import ResultsUnavailable
 from gateway.state.connection import StoreUnavailable
 from gateway.state.edits import Edits, Fenced, IllegalMove, InDoubt
+from gateway.state.patience import Patience
 from gateway.state.records import EditRecord, Status
 from gateway.state.terms import Terms
 from gateway.task import end
@@ -63,7 +65,9 @@ class Engine:
         metrics: Metrics,
         clock: Clock,
         timing: Timing,
+        patience: Patience,
     ) -> None:
+        self._patience = patience
         self._current, self._edits = current, edits
         self._route, self._handover, self._health, self._witness = route, handover, health, witness
         self._metrics, self._clock, self._timing = metrics, clock, timing
@@ -74,12 +78,21 @@ class Engine:
         self._pauses = Pauses(clock)
         self._defects: Counter[str] = Counter()
         self._left = asyncio.Event()
+        self._warned = False
 
     # --- the way out ----------------------------------------------------------------------------------------------
 
     @property
     def leaving(self) -> bool:
         return self._left.is_set()
+
+    @property
+    def is_ready(self) -> bool:
+        return not (self._warned or self.leaving)
+
+    def warn(self) -> None:
+        """It will leave: not ready from here on, and still taking what comes until whoever balances has noticed."""
+        self._warned = True
 
     def leave(self) -> None:
         """Begins nothing new from here on, and lets no caller wait: what is under way goes on until `aclose`, and at
@@ -115,7 +128,7 @@ class Engine:
         `TooMany`, `LostClaim` or `StoreUnavailable`: then nothing is spent; with `InDoubt`, nothing will be: the
         acceptance is taken back as soon as the store answers."""
         self.refuse_when_leaving()
-        if len(self._followed) + len(self._in_doubt) >= self._current.settings.limits.in_flight:
+        if len(self._followed) + len(self._in_doubt) + len(self._entering) >= self._current.settings.limits.in_flight:
             raise Overloaded
         record = self._record(order)
         self._entering.add(record.id)
@@ -141,15 +154,22 @@ class Engine:
         admission = said if isinstance(said, Admitted) else None
         first = self._route.lanes.prepared(record, admission.offer) if admission else None
         permit = self._route.lanes.place(first.offer).permit if first else None
+        asked_s = self._clock.monotonic()
         try:
-            record, attempt = await self._edits.accept(record, first, permit, terms=agreed)
+            record, attempt = await self._edits.accept(record, first, permit, terms=agreed, again=self._patience.again)
         except InDoubt:
             self._in_doubt[record.id] = record
             raise
+        except Fenced:
+            # A first try took effect, its reply was lost, and by now another replica has taken the edit over.
+            return await self._edits.get(record.id) or record
         finally:
-            if attempt is None:
+            stale = self._clock.monotonic() - asked_s > STAMP_GOOD_S
+            if attempt is None or stale:
                 self._health.let_go(admission)
-        self._start(record.id, self._route.follow(record, attempt, admission))
+        # A reply that came late may tell of a step that was taken long before it.
+        path = self._route.begin(record) if stale else self._route.follow(record, attempt, admission)
+        self._start(record.id, path)
         return record
 
     def _would_fit(self, order: Order) -> bool:
@@ -187,10 +207,12 @@ class Engine:
         self._followed[edit] = task
         self._route.cancels.follow(edit)
         self._metrics.in_flight.set(len(self._followed))
-        task.add_done_callback(lambda _: self._forget(edit))
+        task.add_done_callback(lambda over: self._forget(edit, over))
 
-    def _forget(self, edit: str) -> None:
-        self._followed.pop(edit, None)
+    def _forget(self, edit: str, task: "asyncio.Task[EditRecord | None]") -> None:
+        if self._followed.get(edit) is not task:
+            return  # it was replaced by a path of a later epoch
+        del self._followed[edit]
         self._witness.let_go(edit)
         self._route.cancels.forget(edit)
         self._metrics.in_flight.set(len(self._followed))
@@ -232,7 +254,10 @@ class Engine:
             left.cancel()
             if task.done() and not task.cancelled() and (ended := task.result()):
                 return ended
-        return await self._edits.get(record.id) or record
+        try:
+            return await self._edits.get(record.id) or record
+        except StoreUnavailable:
+            return record  # it is accepted, and its caller is told where it is rather than that nobody knows
 
     # --- duties ---------------------------------------------------------------------------------------------------
 
@@ -262,6 +287,7 @@ class Engine:
         while True:
             try:
                 await self._edits.beat()
+                self._patience.well()
                 await self._take_back()
                 if self._clock.monotonic() >= claim_from_s and not self.leaving:
                     await self._claim()
@@ -294,7 +320,7 @@ class Engine:
     async def _claim(self) -> None:
         """Takes over what dead replicas left."""
         for record in await self._edits.claim(CLAIM_AT_ONCE):
-            self._resume(record)
+            await self._resume(record)
 
     async def _pick_up(self) -> None:
         """Goes on with edits of our own whose path broke off (an outage of the store), except where a defect of ours
@@ -305,7 +331,7 @@ class Engine:
                 continue
             record = await self._readable(edit)
             if record is not None and edit not in self._followed and record.status in _OPEN:
-                self._resume(record)
+                await self._resume(record)
 
     def _is_busy(self, edit: str) -> bool:
         entering = edit in self._entering or edit in self._in_doubt
@@ -320,6 +346,9 @@ class Engine:
             log.error("edit_unreadable", edit=edit, error=str(error))
             return None
 
-    def _resume(self, record: EditRecord) -> None:
+    async def _resume(self, record: EditRecord) -> None:
+        """Where it went to another replica and came back, a path of ours may still run that has not noticed."""
+        if outdated := self._followed.get(record.id):
+            await end(outdated)
         self._witness.recovered(record)
         self._start(record.id, self._route.resume(record))

@@ -52,7 +52,8 @@ class Measuring:
         try:
             yield watch
         finally:
-            del self._running[attempt.id]
+            if self._running.get(attempt.id) is watch:
+                del self._running[attempt.id]
             if watch.ended_as is not None:
                 self._observe(watch.offer, _sample(watch, watch.ended_as, self._clock.monotonic() - watch.began_s))
 

@@ -37,6 +37,10 @@ class StoreUnavailable(Exception):  # noqa: N818 - the name is the fact
     """The store did not take a step, or its answer was lost: it may or may not have taken effect."""
 
 
+class StoreFull(StoreUnavailable):
+    """It is there and has no room: waiting does not help, an operator does."""
+
+
 class StoreRefused(Exception):  # noqa: N818 - the name is the fact
     """The store, as configured, would lose or forget what was paid. The message says what to set instead."""
 
@@ -103,13 +107,16 @@ def unavailable() -> Generator[None]:
     """Turns the client library's ways of saying "no answer" and "not now" into `StoreUnavailable`."""
     try:
         yield
-    except (RedisConnectionError, RedisTimeoutError, ReadOnlyError, OutOfMemoryError) as error:
+    except OutOfMemoryError as error:
+        raise StoreFull(f"The store did not take the step ({type(error).__name__}).") from error
+    except (RedisConnectionError, RedisTimeoutError, ReadOnlyError) as error:
         raise StoreUnavailable(f"The store did not take the step ({type(error).__name__}).") from error
     except ResponseError as error:
         word = str(error).partition(" ")[0]
         if word not in _NOT_NOW:
             raise
-        raise StoreUnavailable(f"The store cannot take a step now ({word}).") from error
+        kind = StoreFull if word == "MISCONF" else StoreUnavailable
+        raise kind(f"The store cannot take a step now ({word}).") from error
 
 
 class _EmbeddedConnection(UnixDomainSocketConnection):

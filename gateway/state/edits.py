@@ -21,6 +21,7 @@ from gateway.state.connection import StoreUnavailable, unavailable
 from gateway.state.documents import read_edit, write_attempt, write_edit, write_end, write_row
 from gateway.state.entries import accept_row, close_row, finish_row, open_row, undo_row
 from gateway.state.messages import message
+from gateway.state.patience import Again, never
 from gateway.state.records import AttemptRecord, AttemptState, EditRecord, End, Status, with_attempt
 from gateway.state.scripts import Reply, Scripts, Step, TooFewReplicas
 from gateway.state.terms import Terms, agree
@@ -97,52 +98,61 @@ class Edits:
         permit: Permit | None,
         *,
         terms: Terms = _NO_TERMS,
+        again: Again = never,
     ) -> tuple[EditRecord, AttemptRecord | None]:
         """Writes the edit under this replica and holds its money (at least the price of the attempt), with its first
         attempt where one is given and a permit is free.
 
         `permit` None asks for none. The attempt given back is None where none was opened; the edit is then queued.
         Raises `LostClaim`, `RefusedBefore`, `TooMany` or `OverBudget`: then nothing was written; and `InDoubt` where
-        that is not known.
+        that is not known. `again` is asked before either is said of a store that is away.
         """
         if attempt is not None and attempt.number != 1:
             raise IllegalMove(f"{record.id}: the first attempt is number 1, not {attempt.number}")
-        try:
-            reply = await self._step(
-                Step.ACCEPT,
-                record.id,
-                (
-                    keys.EDIT + record.id,
-                    self._owned,
-                    keys.REPLICAS,
-                    _permits(permit),
-                    keys.LEDGER,
-                    open_edits(record),
-                    *scopes(record.team, record.key_id),
-                    keys.UNDONE + record.id,
-                    keys.team_edits(record.team),
-                    keys.EVENTS + record.id,
-                ),
-                record.id,
-                self.replica,
-                record.epoch,
-                write_edit(record),
-                b"" if attempt is None else write_attempt(attempt),
-                "" if attempt is None else posting(attempt),
-                _limit(permit),
-                *money(record, attempt, terms),
-                *conditions(record, terms),
-                write_row(accept_row(record, terms.claim)),
-                b"" if attempt is None else write_row(open_row(record, attempt)),
-                events.accepted(record),
-                b"" if attempt is None else events.opened(attempt),
-            )
-        except StoreUnavailable as error:
-            if isinstance(error, TooFewReplicas) and await self._is_undone(record):
-                raise
-            raise InDoubt(record.id, str(error)) from error
-        agree(reply, terms)
-        return self._accepted(record, attempt, reply)
+        while True:
+            try:
+                reply = await self._accept(record, attempt, permit, terms)
+            except StoreUnavailable as error:
+                if await again(error):
+                    continue
+                if isinstance(error, TooFewReplicas) and await self._is_undone(record):
+                    raise
+                raise InDoubt(record.id, str(error)) from error
+            agree(reply, terms)
+            return self._accepted(record, attempt, reply)
+
+    async def _accept(
+        self, record: EditRecord, attempt: AttemptRecord | None, permit: Permit | None, terms: Terms
+    ) -> Reply:
+        return await self._step(
+            Step.ACCEPT,
+            record.id,
+            (
+                keys.EDIT + record.id,
+                self._owned,
+                keys.REPLICAS,
+                _permits(permit),
+                keys.LEDGER,
+                open_edits(record),
+                *scopes(record.team, record.key_id),
+                keys.UNDONE + record.id,
+                keys.team_edits(record.team),
+                keys.EVENTS + record.id,
+            ),
+            record.id,
+            self.replica,
+            record.epoch,
+            write_edit(record),
+            b"" if attempt is None else write_attempt(attempt),
+            "" if attempt is None else posting(attempt),
+            _limit(permit),
+            *money(record, attempt, terms),
+            *conditions(record, terms),
+            write_row(accept_row(record, terms.claim)),
+            b"" if attempt is None else write_row(open_row(record, attempt)),
+            events.accepted(record),
+            b"" if attempt is None else events.opened(attempt),
+        )
 
     def _accepted(
         self, record: EditRecord, attempt: AttemptRecord | None, reply: Reply

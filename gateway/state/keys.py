@@ -11,6 +11,7 @@ UNDONE = f"{_TAG}:undone:"  # + edit id
 OWNER = f"{_TAG}:owner:"  # + replica
 CLAIM = f"{_TAG}:claim:"  # + replica
 PERMITS = f"{_TAG}:permits:"  # + provider account
+CONFIRM = f"{_TAG}:confirm"  # written before a WAIT, so that there is something to confirm
 REPLICAS = f"{_TAG}:replicas"
 LEDGER = f"{_TAG}:ledger"
 UNRESOLVED = f"{_TAG}:unresolved"

@@ -4,7 +4,6 @@ When the store is away nothing is admitted: what a request is for would not be a
 """
 
 import math
-import secrets
 from collections.abc import Callable
 from typing import cast
 
@@ -35,10 +34,9 @@ class Rates:
     def __init__(self, store: Redis, *, clock: Callable[[], int] | None = None) -> None:
         self._scripts = Scripts(store, clock)
 
-    async def admit(self, team: str, key_id: str, per_minute: int) -> Rate:
-        reply = await self._scripts.run(
-            Step.ADMIT, (keys.rate(team, key_id),), secrets.token_hex(8), per_minute, WINDOW_S * 1000
-        )
+    async def admit(self, team: str, key_id: str, per_minute: int, token: str) -> Rate:
+        """`token` is random, and new for each request: a repeat with it is counted once."""
+        reply = await self._scripts.run(Step.ADMIT, (keys.rate(team, key_id),), token, per_minute, WINDOW_S * 1000)
         said, _, remaining, reset_ms = reply
         return Rate(
             admitted=said == b"ok",

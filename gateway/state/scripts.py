@@ -10,8 +10,10 @@ from typing import TypeAlias, cast
 
 from redis.asyncio import Redis
 from redis.commands.core import AsyncScript
+from redis.exceptions import NoScriptError
 
 from gateway.state.connection import StoreUnavailable, unavailable
+from gateway.state.keys import CONFIRM
 
 Reply: TypeAlias = "Sequence[bytes | int | Reply]"
 
@@ -85,11 +87,23 @@ class Scripts:
             return cast("Reply", await self._scripts[step](keys=keys, args=(now, *args)))
 
     async def _run_and_wait(self, step: Step, keys: Sequence[str], args: Sequence[str | bytes | int]) -> Reply:
-        """WAIT counts the writes of its own connection: so both in one pipeline."""
+        """WAIT counts the writes of its own connection: so all in one pipeline. A primary that has just begun to lead
+        knows no script, and a pipeline does not teach it between its tries."""
+        try:
+            return await self._confirmed(step, keys, args)
+        except NoScriptError:
+            script = self._scripts[step]
+            await self._store.script_load(script.script)
+            return await self._confirmed(step, keys, args)
+
+    async def _confirmed(self, step: Step, keys: Sequence[str], args: Sequence[str | bytes | int]) -> Reply:
+        """The reply of a step that enough replicas confirmed. A repeat of a step writes nothing, and
+        WAIT would then ask for nothing: the mark is a write behind whatever the step wrote, now or the first time."""
         pipeline = self._store.pipeline(transaction=False)
         await self._scripts[step](keys=keys, args=args, client=pipeline)
+        pipeline.set(CONFIRM, 1)
         pipeline.wait(self._min_replicas, _WAIT_MS)  # pyright: ignore[reportUnknownMemberType] - redis-py's own
-        reply, confirmed = cast("tuple[Reply, int]", await pipeline.execute())
+        reply, _, confirmed = cast("tuple[Reply, object, int]", await pipeline.execute())
         if confirmed < self._min_replicas and reply[0] == b"ok":
             raise TooFewReplicas(reply)
         return reply

@@ -31,6 +31,7 @@ from gateway.settings import Settings
 from gateway.state.corrections import Corrections
 from gateway.state.edits import Edits
 from gateway.state.health import SharedHealth
+from gateway.state.patience import Patience
 from gateway.state.records import EditRecord, Output, Wish
 from policies.plans import Policy
 from tests.engine_path.hand_clock import HandClock, Metronome
@@ -119,9 +120,10 @@ class Stage:
         limits: str = "",
         team: str = "",
         tracer: Tracer | None = None,
+        patience_s: float = 0,
     ) -> "Replica":
         settings = configured(self.folder, runware=runware, runflow=runflow, local=local, limits=limits, team=team)
-        replica = Replica(self, name, timing or Timing(), settings, tracer)
+        replica = Replica(self, name, timing or Timing(), settings, tracer, patience_s)
         self._replicas.append(replica)
         return replica
 
@@ -148,7 +150,13 @@ class Replica:
     """One process of the gateway, wired as `gateway/app.py` does it."""
 
     def __init__(
-        self, stage: Stage, name: str, timing: Timing, settings: Settings, tracer: Tracer | None = None
+        self,
+        stage: Stage,
+        name: str,
+        timing: Timing,
+        settings: Settings,
+        tracer: Tracer | None = None,
+        patience_s: float = 0,
     ) -> None:
         self.stage, self.name, self.settings = stage, name, settings
         clock, egress = stage.clock, cast("Egress", stage.script)
@@ -167,7 +175,16 @@ class Replica:
         route = Route(current, self.edits, lanes, races, self.health, witness, clock, timing)
         handover = HandOver(egress, stage.shelf, clock)
         self.engine = Engine(
-            current, self.edits, route, handover, self.health, witness, self.metrics, self.metronome, timing
+            current,
+            self.edits,
+            route,
+            handover,
+            self.health,
+            witness,
+            self.metrics,
+            self.metronome,
+            timing,
+            Patience(clock, patience_s),
         )
 
     async def accept(

@@ -5,9 +5,11 @@ import asyncio
 from collections.abc import Iterable
 
 import pytest
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from gateway.engine.engine import MOST_DEFECTS, NoOffer, Overloaded
 from gateway.state.connection import StoreUnavailable
+from gateway.state.edits import Edits
 from gateway.state.records import AttemptState, EditRecord, Status
 from gateway.state.scripts import Step
 from tests.engine_path.script import RUNWARE, Request
@@ -93,6 +95,25 @@ async def test_a_living_replica_is_not_robbed(stage: Stage):
     assert (await stage.stored(record.id)).owner == "a"
 
 
+async def test_an_edit_that_comes_back_has_one_path_and_not_two(stage: Stage):
+    """Its owner stood still for a while; another replica took it and died at once; now it is claimed where an old path
+    still waits for an answer."""
+    replica, other = stage.replica("a"), Edits(stage.line, "b", clock=stage.clock.now_ms)
+    await replica.engine.start()
+    stage.script.at(RUNWARE, stage.script.halt(stage.runware.acked))
+    record = await replica.accept(RUNWARE_PRO)
+    await stage.script.reached.wait()
+    stage.clock.forward(11)
+    assert [one.epoch for one in await other.claim(1)] == [2]
+    stage.clock.forward(11)
+    stage.script.at(RUNWARE, stage.runware.finished())
+    await replica.metronome.tick()
+    await replica.metronome.rests()
+    assert len(list(paths(record))) == 1
+    ended = await replica.ended(await stage.stored(record.id))
+    assert (ended.status, ended.epoch, len(stage.script.taken)) == (Status.SUCCEEDED, 3, 1)
+
+
 async def test_a_defect_stops_after_three_tries_and_leaves_the_edit_open(stage: Stage):
     replica = stage.replica()
     await replica.engine.start()
@@ -140,6 +161,21 @@ async def test_without_the_store_nothing_is_accepted_and_nothing_sent(stage: Sta
     stage.line.away = True
     with pytest.raises(StoreUnavailable):
         await replica.accept(RUNWARE_PRO)
+    assert stage.script.sent == []
+
+
+async def test_an_acceptance_that_went_to_another_replica_before_its_reply_came_is_followed_there_alone(stage: Stage):
+    replica, other = stage.replica("a", patience_s=20), Edits(stage.line, "b", clock=stage.clock.now_ms)
+
+    async def robbed() -> None:
+        stage.clock.forward(11)
+        assert len(await other.claim(1)) == 1
+        raise RedisConnectionError("the reply is lost")
+
+    stage.line.after[Step.ACCEPT] = robbed
+    record = await replica.accept(RUNWARE_PRO)
+    assert (record.owner, record.epoch) == ("b", 2)
+    assert list(paths(record)) == []
     assert stage.script.sent == []
 
 

@@ -390,6 +390,21 @@ async def test_a_post_within_two_seconds_is_not(stage: Stage):
     assert stage.line.steps == [Step.ACCEPT, Step.FINISH]
 
 
+async def test_an_acceptance_whose_reply_came_late_is_stamped_anew(stage: Stage):
+    """The reply of a repeat tells of a step that was taken when it was first asked for."""
+    replica = stage.replica()
+
+    async def look() -> None:
+        (attempt,) = (await stage.stored(record.id)).attempts
+        assert attempt.posted_ms == stage.clock.now_ms()
+
+    stage.line.after[Step.ACCEPT] = lambda: stage.clock.sleep(2.5)
+    stage.script.at(RUNWARE, stage.script.first(look, stage.runware.acked), stage.runware.finished())
+    record = await replica.accept(RUNWARE_PRO)
+    assert (await replica.ended(record)).status is Status.SUCCEEDED
+    assert stage.line.steps == [Step.ACCEPT, Step.STORE, Step.FINISH]
+
+
 async def test_a_fenced_owner_notices_at_its_stale_stamp_and_sends_nothing(stage: Stage):
     """It was paused between its stamp and its post; meanwhile somebody else took the edit."""
     slow, other = stage.replica("a"), stage.replica("b")

@@ -27,6 +27,7 @@ secret = "file:key"
 url = "unix://{store}"
 beat_s = 0.2
 dead_after_s = 1
+patience_s = 0
 
 [ledger]
 url = "sqlite:ledger.db"

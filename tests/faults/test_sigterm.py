@@ -54,17 +54,19 @@ async def test_what_is_in_flight_is_handed_over_and_none_is_lost(field: Field) -
         return await ready(field, leaving) == 503
 
     await eventually(unready)
-    refused = await posted(field, leaving)
+    while (refused := await posted(field, leaving)).status_code == 202:
+        edits.append(refused.json()["id"])  # whoever balances load has not noticed yet
     assert (refused.status_code, refused.json()["type"]) == (503, "urn:kontext:problem:leaving")
     assert (refused.json()["retryable"], refused.headers["retry-after"]) == (True, "1")
     assert (await field.read(leaving, edits[0]))["id"] == edits[0], "reading goes on"
     told = await asyncio.gather(*waiting)
+    assert {response.headers["connection"] for response in (refused, *told)} == {"close"}
     assert [response.status_code for response in told] == [202] * WAITING
     edits += [response.json()["id"] for response in told]
     assert await asyncio.wait_for(leaving.process.wait(), 25) == 0
     answers = [await field.ended(staying, edit, within_s=60) for edit in edits]
-    assert [answer["status"] for answer in answers] == ["succeeded"] * (IN_FLIGHT + WAITING)
-    assert len(await field.charges()) == IN_FLIGHT + WAITING
+    assert [answer["status"] for answer in answers] == ["succeeded"] * len(edits)
+    assert len(await field.charges()) == len(edits)
 
 
 async def test_a_second_signal_ends_at_once(field: Field) -> None:

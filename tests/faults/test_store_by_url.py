@@ -1,6 +1,8 @@
 """A Redis by URL is killed while edits run, stays away for a while, and comes back with its append-only file."""
 
+import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
@@ -29,6 +31,7 @@ secret = "file:key"
 url = "redis://127.0.0.1:{port}"
 beat_s = 0.2
 dead_after_s = 1
+patience_s = {patience_s}
 
 [ledger]
 url = "sqlite:ledger.db"
@@ -100,8 +103,8 @@ class Scene:
         return await eventually(told, 30)
 
 
-@pytest_asyncio.fixture(loop_scope="module")
-async def scene() -> AsyncGenerator[Scene]:
+@asynccontextmanager
+async def staged(patience_s: float) -> AsyncGenerator[Scene]:
     async with (
         Rehearsal.serve(seconds=0.1, fast=True) as rehearsal,
         state_folder() as folder,
@@ -110,12 +113,39 @@ async def scene() -> AsyncGenerator[Scene]:
         node = await nodes.durable()
         (folder / "key").write_text(rehearsal.key)
         file = folder / "kontext.toml"
-        file.write_text(CONFIG.format(port=node.port, url=rehearsal.url, hash=key_hash("kx_growth")))
+        file.write_text(
+            CONFIG.format(port=node.port, url=rehearsal.url, hash=key_hash("kx_growth"), patience_s=patience_s)
+        )
         settings = load(file, {}, today())
         async with serving(settings) as first, serving(settings) as second:
             scene = Scene((first, second), nodes, node, rehearsal, folder)
             async with scene.http:
                 yield scene
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def scene() -> AsyncGenerator[Scene]:
+    async with staged(patience_s=0.5) as scene:
+        yield scene
+
+
+async def test_who_comes_while_it_is_away_for_a_moment_waits_and_is_served() -> None:
+    """With a key, whose claim is the first step that meets nobody, and without one."""
+    async with staged(patience_s=30) as patient:
+        patient.node.kill()
+        posts = [
+            asyncio.create_task(patient.post(url, "runware", **headers))
+            for url, headers in zip(patient.urls, ({}, {"idempotency-key": "k"}), strict=True)
+        ]
+
+        async def unready() -> bool:
+            return all([(await patient.http.get(f"{url}/readyz")).status_code == 503 for url in patient.urls])
+
+        await eventually(unready)
+        assert not any(post.done() for post in posts)
+        await patient.nodes.again(patient.node)
+        assert [answer.status_code for answer in await asyncio.gather(*posts)] == [200, 200]
+        assert len(patient.rehearsal.bill.entries) == 2
 
 
 async def test_what_runs_goes_on_without_it_what_is_new_is_refused_and_nothing_is_lost(scene: Scene) -> None:

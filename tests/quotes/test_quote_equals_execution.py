@@ -33,6 +33,7 @@ from gateway.settings import Key, Settings
 from gateway.state import scripts
 from gateway.state.budgets import Budgets
 from gateway.state.endpoints import Endpoints
+from gateway.state.patience import Patience
 from gateway.state.records import AttemptRecord, AttemptState
 from gateway.webhooks.registrar import Registrar
 from policies.candidates import provider_of
@@ -127,7 +128,7 @@ class Counter:
         self.replica = Replica(stage, "a", Timing(), settings)
         purse = Purse(Current(settings), Budgets(stage.line), stage.clock)
         registrar = Registrar(Endpoints(stage.line), Egress.open(), stage.clock)
-        self.desk = Desk(Current(settings), Tray(), Secret("x" * 32), purse, registrar)
+        self.desk = Desk(Current(settings), Tray(), Secret("x" * 32), purse, registrar, Patience(stage.clock, 0))
 
     def key(self, team: str) -> Key:
         return next(key for key in self.settings.keys.values() if key.team == team)

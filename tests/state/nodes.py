@@ -131,7 +131,7 @@ async def _join(nodes: list[Node]) -> None:
         for client in clients:
             await until(lambda client=client: _whole(client))
         for follower in clients[3:]:
-            await until(lambda follower=follower: _followed(follower))
+            await until(lambda follower=follower: follows(follower))
 
 
 async def _whole(client: Redis) -> bool:
@@ -141,7 +141,7 @@ async def _whole(client: Redis) -> bool:
     return facts["cluster_state"] == "ok" and facts["cluster_known_nodes"] == "6"
 
 
-async def _followed(client: Redis) -> bool:
+async def follows(client: Redis) -> bool:
     return (await client.info("replication"))["master_link_status"] == "up"
 
 
@@ -158,7 +158,7 @@ async def start_sentinels(nodes: Fleet, *, replicas: int = 1) -> str:
     for _ in range(replicas):
         replica = await nodes.start("--replicaof", f"{primary.host} {primary.port}", *_DURABLE)
         async with replica.client() as client:
-            await until(lambda client=client: _followed(client))
+            await until(lambda client=client: follows(client))
     sentinels = [await nodes.sentinel(primary) for _ in range(3)]
     for sentinel in sentinels:
         async with sentinel.client() as client:

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import signal
 import socket
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from pathlib import Path
@@ -22,6 +23,7 @@ from gateway.state.restore import Restore
 from gateway.state.terms import Terms
 from tests.engine import running_engine, state_folder
 from tests.state.losing_replies import losing_replies
+from tests.state.nodes import fleet, follows, until
 from tests.state.samples import attempt, edit_record, end, settled
 
 
@@ -131,7 +133,7 @@ async def test_every_step_says_when_the_store_is_away():
         claims.claim_fingerprint("growth", "ci", "f", "t", repeat=False),
         claims.renew(Claim(name="{kontext}:key", token="t", fingerprint="f")),
         claims.drop(Claim(name="{kontext}:key", token="t", fingerprint="f")),
-        Rates(store).admit("growth", "ci", 1),
+        Rates(store).admit("growth", "ci", 1, "t"),
         Budgets(store).balances("growth", "ci", 0),
         Budgets(store).everything(),
         Budgets(store).holdings(),
@@ -209,6 +211,22 @@ async def test_replies_lost_all_the_time_leave_no_drift(own_url, own):
     assert await own.scard("{kontext}:permits:runware") == 0
 
 
+class _Replaced(Redis):
+    """A store that is another one between being taught a pipeline's scripts and running it, the first time."""
+
+    def pipeline(self, *args: Any, **rest: Any) -> Any:
+        made = super().pipeline(*args, **rest)
+        teach = made.load_scripts
+
+        async def taught_too_early() -> None:
+            await teach()
+            await self.script_flush()
+
+        if not vars(self).setdefault("replaced", False):
+            self.replaced, made.load_scripts = True, taught_too_early
+        return made
+
+
 class TestReplicas:
     """Steps that move money wait for the store's replicas; here none confirms, as none is there."""
 
@@ -259,6 +277,32 @@ class TestReplicas:
         assert isinstance(opened, AttemptRecord)
         await Edits(own, "one", min_replicas=1).finish(record, end(Status.SUCCEEDED), settled())
         assert set((await Budgets(own).everything()).values()) == {Balance(spent_micro=40_000)}
+
+    async def test_a_repeat_waits_for_what_the_first_call_wrote(self, own):
+        """The repeat writes nothing itself: over a new connection, a WAIT behind it would ask for nothing."""
+        async with fleet() as nodes:
+            primary = await nodes.durable()
+            replica = await nodes.start("--replicaof", f"{primary.host} {primary.port}")
+            async with replica.client() as client:
+                await until(lambda: follows(client))
+            store = Redis.from_url(f"redis://{primary.address}")
+            edits = Edits(store, "one", min_replicas=1)
+            record, _ = await edits.accept(edit_record(), None, None)
+            replica.process.send_signal(signal.SIGSTOP)
+            for _ in range(2):
+                with pytest.raises(StoreUnavailable, match="too few"):
+                    await edits.open(record, attempt(), None)
+                await store.connection_pool.disconnect()
+            replica.process.send_signal(signal.SIGCONT)
+            assert isinstance(await edits.open(record, attempt(), None), AttemptRecord)
+            await store.aclose()
+
+    async def test_a_new_primary_that_knows_no_script_is_taught_it(self, own_url, own):
+        """Scripts are not handed on to replicas, so one that begins to lead knows none."""
+        async with _Replaced.from_url(own_url) as store:
+            with pytest.raises(StoreUnavailable, match="too few"):
+                await Edits(store, "one", min_replicas=1).accept(edit_record(), attempt(), None)
+        assert await Edits(own, "one").get(edit_record().id) is None
 
     async def test_a_replica_that_confirms_is_enough(self, own):
         port = await listen(own)

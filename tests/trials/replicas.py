@@ -38,6 +38,7 @@ port = {port}
 secret = "file:signing"
 accept_risks = ["public_without_tls", "readable_keys"]  # a trial in a network that leads nowhere
 public_url = "http://{host}:{port}"
+drain_s = 2.0
 [state]
 url = "{store}"
 dir = "state-{host}"
@@ -167,11 +168,12 @@ class Load:
         self.ends["never told"] += 1
 
     async def _once(self, headers: dict[str, str], document: dict[str, Any]) -> str:
+        gateway, began_s = self._balancer.next(), time.monotonic()
         try:
-            response = await self._http.post(
-                f"{self._balancer.next().url}/v1/edits", json=document, headers=headers, timeout=40
-            )
+            response = await self._http.post(f"{gateway.url}/v1/edits", json=document, headers=headers, timeout=40)
         except httpx.HTTPError as error:
+            waited_s = time.monotonic() - began_s
+            print(f"gateway {gateway.number} gave no answer in {waited_s:.1f} s: {error!r}", flush=True)
             return f"no answer ({type(error).__name__})"
         if "json" not in response.headers.get("content-type", ""):
             return f"{response.status_code} without a problem ({response.text[:40]})"
@@ -180,7 +182,7 @@ class Load:
             self.accepted[headers["idempotency-key"]] = body["id"]
             return body["status"] if response.status_code == 200 else "202"
         if response.status_code in (503, 409) and "retry-after" in response.headers:
-            return f"{response.status_code} with Retry-After"
+            return f"{response.status_code} with Retry-After ({body['type'].rpartition(':')[2]})"
         return body.get("edit", {}).get("status") or f"{response.status_code} {body.get('type')}"
 
 
@@ -246,9 +248,8 @@ async def _disturb(nodes: Fleet, gateways: list[Gateway], http: httpx.AsyncClien
 
 def _report(edits: int, load: Load, rehearsal: Rehearsal) -> bool:
     charges = len(rehearsal.bill.entries)
-    failed = sum(
-        count for said, count in load.answers.items() if said not in ("succeeded", "202") and "Retry-After" not in said
-    )
+    well = ("succeeded", "202", "no answer")
+    failed = sum(n for said, n in load.answers.items() if not said.startswith(well) and "Retry-After" not in said)
     print(f"{'answers':<28}", dict(load.answers))
     print(f"{'ends':<28}", dict(load.ends))
     lost, twice = edits - load.ends["succeeded"] - load.ends["failed"], max(0, charges - load.ends["succeeded"])
