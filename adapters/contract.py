@@ -177,8 +177,18 @@ class Price(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     steps: int | None = None
 
 
+class GpuPrice(Struct, frozen=True, kw_only=True):
+    """What work on a machine of one's own costs: micro-dollars a second, for as long as a call runs. `timeout_s`: so
+    long a call may always take. `most_micro`: an edit is never booked above it; None sets no limit but time."""
+
+    second_micro: int
+    timeout_s: float
+    most_micro: int | None = None
+
+
 class Offer(Struct, frozen=True, kw_only=True, cache_hash=True):
-    """Something that can be bought: a provider's model. `wire_model` is the provider's own name for it."""
+    """Something that can be bought: a provider's model. `wire_model` is the provider's own name for it. `billed`:
+    somebody sends a bill for it. `gpu`: nobody does, and its seconds are booked as cost all the same."""
 
     provider: str
     model: str
@@ -187,6 +197,7 @@ class Offer(Struct, frozen=True, kw_only=True, cache_hash=True):
     abilities: Abilities
     prices: tuple[Price, ...] = ()
     billed: bool = True
+    gpu: GpuPrice | None = None
     usual_s: float = 10.0
     default_steps: int | None = None
 

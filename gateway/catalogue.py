@@ -56,11 +56,14 @@ class Catalogue(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 class ModelOverlay(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a configuration may say of a model: `[providers.NAME.models.MODEL]`. A model that the shipped catalogue does
-    not name needs `id`, what its server calls it, and `tier`, the quality that is promised of it."""
+    not name needs `id`, what its server calls it, and `tier`, the quality that is promised of it. `gpu_second_usd` and
+    `gpu_most_usd`: as the provider's, for this model."""
 
     id: str | None = None
     tier: Tier | None = None
     price_usd: str | None = None
+    gpu_second_usd: str | None = None
+    gpu_most_usd: str | None = None
     usual_s: float | None = None
     abilities: dict[str, Any] | None = None
 

@@ -101,7 +101,9 @@ class RetentionSection(Section, frozen=True, kw_only=True):
 
 class ProviderSection(Section, frozen=True, kw_only=True):
     """What every provider has; the adapter's own settings stand beside these in the file. `max_concurrency` and
-    `timeout_s` left out are 4 and 30, or what is usual for the server that an adapter's `profile` names."""
+    `timeout_s` left out are 4 and 30, or what is usual for the server that an adapter's `profile` names.
+    `gpu_second_usd`: what a second of a machine of one's own costs, in decimal dollars; left out it is free.
+    `gpu_most_usd`: no edit there is booked, or held, above it; left out, the longest that a call may take is held."""
 
     adapter: str | None = None
     api_key: str | None = None
@@ -110,6 +112,8 @@ class ProviderSection(Section, frozen=True, kw_only=True):
     max_concurrency: Annotated[int, Meta(ge=1)] | None = None
     timeout_s: Annotated[float, Meta(gt=0)] | None = None
     billed: bool | None = None
+    gpu_second_usd: str | None = None
+    gpu_most_usd: str | None = None
     models: dict[str, ModelOverlay] = field(default_factory=dict[str, ModelOverlay])
 
 

@@ -12,7 +12,8 @@ def provider_of(offer: str) -> str:
 
 
 class Candidate(Struct, frozen=True, kw_only=True, gc=False):
-    """An offer that will be tried when its turn comes. `price_micro` is for all pictures of the edit.
+    """An offer that will be tried when its turn comes. `price_micro` is for all pictures of the edit; where time makes
+    the price, it is for the usual time, and `most_micro` for the longest.
 
     `billed` False: nobody charges for it, so a lost answer there is a failure and not a riddle. `p95_s`, `queue_s`,
     `success`, `throttled`, `drift` and `load` (the share of its permits in use) are what it was ranked by, kept so that
@@ -23,6 +24,7 @@ class Candidate(Struct, frozen=True, kw_only=True, gc=False):
     offer: str
     tier: Tier
     price_micro: int
+    most_micro: int | None = None
     expected_s: float
     adjustments: tuple[Adjustment, ...] = ()
     billed: bool = True
@@ -38,6 +40,16 @@ class Candidate(Struct, frozen=True, kw_only=True, gc=False):
     @property
     def provider(self) -> str:
         return provider_of(self.offer)
+
+    @property
+    def hold_micro(self) -> int:
+        """What has to be held for an attempt there."""
+        return self.price_micro if self.most_micro is None else self.most_micro
+
+    @property
+    def is_cancellable(self) -> bool:
+        """Work that nobody bills is dropped when nobody wants it any more; what is billed is paid for all the same."""
+        return not self.billed
 
     @property
     def most_s(self) -> float:

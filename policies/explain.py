@@ -27,7 +27,9 @@ Words = Callable[[Candidate, Ranking], str]
 
 
 def _price(one: Candidate, _rank: Ranking) -> str:
-    return f"it costs {usd(one.price_micro)}"
+    if one.most_micro is None:
+        return f"it costs {usd(one.price_micro)}"
+    return f"it is expected to cost {usd(one.price_micro)}, and at most {usd(one.most_micro)}"
 
 
 def _speed(one: Candidate, _rank: Ranking) -> str:

@@ -14,6 +14,7 @@ from adapters.fit import Fit, Unfit
 from policies.candidates import Exclusion
 from policies.circuit import State
 from policies.facts import Facts, OfferFacts
+from policies.price import Quoted
 from policies.reasons import Reason
 from policies.wishes import Wishes
 
@@ -31,14 +32,14 @@ SICK_WORDS: dict[State, str] = {
 
 
 class Case(Struct, frozen=True, gc=False):
-    """One offer for one edit, as every filter gets it. `price_micro` is for all pictures, 0 where the offer cannot do
-    the edit; `floor` is the lowest tier that the policy permits."""
+    """One offer for one edit, as every filter gets it. `price` is for all pictures, nothing where the offer cannot
+    do the edit; `floor` is the lowest tier that the policy permits."""
 
     wishes: Wishes
     offer: Offer
     name: str
     fit: Fit | Unfit
-    price_micro: int
+    price: Quoted
     facts: Facts
     known: OfferFacts
     floor: Tier
@@ -77,9 +78,10 @@ def within_cost(case: Case) -> Exclusion | None:
     most = case.wishes.max_cost_micro
     if most is None or isinstance(case.fit, Unfit):
         return None
-    if case.price_micro <= most:
+    if case.price.hold_micro <= most:
         return None
-    detail = f"costs {usd(case.price_micro)} for {case.fit.sent.n} picture(s), more than {usd(most)}"
+    costs = "costs" if case.price.most_micro is None else "may cost up to"
+    detail = f"{costs} {usd(case.price.hold_micro)} for {case.fit.sent.n} picture(s), more than {usd(most)}"
     return _exclusion(case, Reason.OVER_COST, "max_cost_usd", detail)
 
 

@@ -1,8 +1,9 @@
 """Whether a second runner starts beside a slow first one, and with which offer.
 
 A slow attempt is not a failure, and a paid edit is not safe to run twice: so only a team that bought it, in dollars,
-gets a second runner, only when the first is slower than 95 % of those before it, and only one. A local offer comes
-first: nobody bills for it.
+gets a second runner, only when the first is slower than 95 % of those before it, and only one. One that can be
+cancelled comes first: a machine of one's own, whose work is dropped at what it has cost so far when the other runner
+wins.
 """
 
 from msgspec import Struct
@@ -38,8 +39,10 @@ def second_runner(
     fit = [one for one in plan.candidates if _may_run(one, first, terms, remaining_s - after_s)]
     if not fit:
         return None
-    second = min(fit, key=lambda one: one.billed)  # the first of the plan's order among the local, then among the rest
-    return SecondRunner(offer=second.offer, after_s=after_s, extra_micro=second.price_micro)
+    second = max(
+        fit, key=lambda one: one.is_cancellable
+    )  # of those, and else of the rest, the first in the plan's order
+    return SecondRunner(offer=second.offer, after_s=after_s, extra_micro=second.hold_micro)
 
 
 def to_hold_micro(plan: Plan, terms: Terms | None, most_micro: int | None) -> int:
@@ -54,7 +57,7 @@ def worst_case_extra_micro(plan: Plan, terms: Terms | None) -> int:
     candidate nobody can run."""
     if terms is None or len(plan.candidates) == 1:
         return 0
-    permitted = (one.price_micro for one in plan.candidates if one.price_micro <= terms.max_extra_micro)
+    permitted = (one.hold_micro for one in plan.candidates if one.hold_micro <= terms.max_extra_micro)
     return max(permitted, default=0)
 
 
@@ -64,5 +67,5 @@ def _start_s(first: Candidate, terms: Terms) -> float:
 
 def _may_run(one: Candidate, first: str, terms: Terms, left_s: float) -> bool:
     """Another offer, within what was bought, that still makes it; never one that only waits for its health."""
-    affordable = one.price_micro <= terms.max_extra_micro
+    affordable = one.hold_micro <= terms.max_extra_micro
     return one.offer != first and affordable and one.queue_s + one.expected_s <= left_s and not one.spared

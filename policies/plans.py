@@ -11,11 +11,12 @@ from msgspec.structs import replace
 from adapters.contract import Edit, Offer, Tier
 from adapters.fit import Fit
 from policies.candidates import Candidate, Exclusion
-from policies.facts import NOTHING_KNOWN, Facts, p95_s
+from policies.facts import NOTHING_KNOWN, Facts, OfferFacts, p95_s
 from policies.filters import RANK, Case, excluded
 from policies.fits import fitted, outline, priced
 from policies.orders import Ranking, in_order, ranking, seed_of
 from policies.policy import Policy, resolve
+from policies.price import Quoted, quoted_by_time
 from policies.reasons import Reason
 from policies.wishes import Wishes
 
@@ -72,7 +73,7 @@ def unknown_offers(names: Iterable[str], offers: Mapping[str, Offer]) -> tuple[s
 
 def worst_case_micro(plan: Plan) -> int:
     """What to hold before the first attempt: the dearest candidate, because any of them may deliver. 0 without one."""
-    return max((candidate.price_micro for candidate in plan.candidates), default=0)
+    return max((candidate.hold_micro for candidate in plan.candidates), default=0)
 
 
 Judged = tuple[Candidate | None, Exclusion | None]
@@ -86,9 +87,16 @@ def _judged(edit: Edit, wishes: Wishes, policy: Policy, offers: Mapping[str, Off
     for name in named:
         if offer := offers.get(name):
             fit, known = fitted(edit, outlined, offer), facts.offers.get(name, NOTHING_KNOWN)
-            price_micro = priced(offer, fit, facts.day) if isinstance(fit, Fit) else 0
-            judged.append(_judge(Case(wishes, offer, name, fit, price_micro, facts, known, floor)))
+            price = _price(offer, fit, known, facts, wishes) if isinstance(fit, Fit) else Quoted()
+            judged.append(_judge(Case(wishes, offer, name, fit, price, facts, known, floor)))
     return judged
+
+
+def _price(offer: Offer, fit: Fit, known: OfferFacts, facts: Facts, wishes: Wishes) -> Quoted:
+    if offer.gpu is None:
+        return Quoted(priced(offer, fit, facts.day))
+    usual_s = offer.usual_s if known.usual_s is None else known.usual_s
+    return quoted_by_time(offer.gpu, usual_s * fit.sent.n, wishes.deadline_s - facts.elapsed_s)
 
 
 def _floor(asked: Tier, degrade_to: Tier | None) -> Tier:
@@ -107,7 +115,8 @@ def _candidate(case: Case, fit: Fit) -> Candidate:
     return Candidate(
         offer=case.name,
         tier=offer.tier,
-        price_micro=case.price_micro,
+        price_micro=case.price.price_micro,
+        most_micro=case.price.most_micro,
         expected_s=offer.usual_s if known.usual_s is None else known.usual_s,
         adjustments=fit.adjustments,
         billed=offer.billed,

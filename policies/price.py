@@ -5,12 +5,26 @@ believed, anything beyond what a row was seen for is scaled up and never down, a
 """
 
 from datetime import date
+from math import ceil
 
-from adapters.contract import Offer, Price
+from msgspec import Struct
+
+from adapters.contract import GpuPrice, Offer, Price
 from adapters.fit import Sent
 
 MEGAPIXEL = 1024 * 1024
 """Pixels that a price without a size covers: the Kontext family's own working size."""
+
+
+class Quoted(Struct, frozen=True, gc=False):
+    """What an edit is expected to cost at an offer, and at most, where that differs (None: it is the price)."""
+
+    price_micro: int = 0
+    most_micro: int | None = None
+
+    @property
+    def hold_micro(self) -> int:
+        return self.price_micro if self.most_micro is None else self.most_micro
 
 
 class MissingPrice(ValueError):  # noqa: N818 - a word of the domain, caught by name at start
@@ -18,7 +32,7 @@ class MissingPrice(ValueError):  # noqa: N818 - a word of the domain, caught by 
 
 
 def price_micro(offer: Offer, sent: Sent, day: date) -> int:
-    """Micro-dollars for all `sent.n` pictures. Raises `MissingPrice` where no row applies."""
+    """Micro-dollars for all `sent.n` pictures, as somebody bills them. Raises `MissingPrice` where no row applies."""
     if not offer.billed:
         return 0
     applicable = [row for row in offer.prices if row.since <= day and _covers(row, offer, sent)]
@@ -26,6 +40,19 @@ def price_micro(offer: Offer, sent: Sent, day: date) -> int:
         raise MissingPrice(f"{offer.name}: no price applies on {day}; add a [[prices]] row without size and steps")
     row = max(applicable, key=lambda row: (_precision(row), row.since))
     return _per_picture_micro(row, offer, sent) * sent.n
+
+
+def gpu_micro(gpu: GpuPrice, seconds: float) -> int:
+    """Micro-dollars for so many seconds of one's own machine, rounded up."""
+    micro = -(-gpu.second_micro * ceil(max(0.0, seconds) * 1000) // 1000)
+    return micro if gpu.most_micro is None else min(micro, gpu.most_micro)
+
+
+def quoted_by_time(gpu: GpuPrice, usual_s: float, left_s: float) -> Quoted:
+    """For the time that an edit usually takes, and for the longest that a call may, with `left_s` of the deadline
+    left."""
+    most_micro = gpu_micro(gpu, max(gpu.timeout_s, left_s))
+    return Quoted(min(gpu_micro(gpu, usual_s), most_micro), most_micro)
 
 
 def require_price(offer: Offer, day: date) -> None:

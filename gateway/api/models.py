@@ -28,7 +28,8 @@ class PriceAnswer(Struct, frozen=True, kw_only=True):
 
 class ModelAnswer(Struct, frozen=True, kw_only=True):
     """An offer, also as OpenAI lists a model: `created` (the day of its first price) and `owned_by`. `policies` are
-    those that may choose it by themselves."""
+    those that may choose it by themselves. `gpu_second_usd`: what a second of it is booked at, where it is a machine of
+    one's own with a price."""
 
     id: str
     object: str
@@ -37,6 +38,7 @@ class ModelAnswer(Struct, frozen=True, kw_only=True):
     provider: str
     tier: Tier
     billed: bool
+    gpu_second_usd: str | None
     usual_s: float
     prices: tuple[PriceAnswer, ...]
     abilities: Abilities
@@ -85,6 +87,7 @@ def _model(context: Context, offer: Offer) -> ModelAnswer:
         provider=offer.provider,
         tier=offer.tier,
         billed=offer.billed,
+        gpu_second_usd=None if offer.gpu is None else usd(offer.gpu.second_micro),
         usual_s=offer.usual_s,
         prices=tuple(
             PriceAnswer(

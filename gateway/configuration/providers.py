@@ -7,6 +7,7 @@ from typing import Any
 from adapters.contract import Offer
 from adapters.registry import check, habits, make, narrowed
 from gateway.catalogue import Catalogue, offers, read_catalogue, shipped
+from gateway.configuration.gpu import by_seconds
 from gateway.configuration.place import SettingsError, converted
 from gateway.secret import Secret, read_secret
 from gateway.sections import ProviderSection
@@ -32,6 +33,8 @@ def provider(name: str, section: dict[str, Any], env: Mapping[str, str], base: P
             check(catalogue.adapter, offer)
         adapter = make(catalogue.adapter, {**catalogue.settings, **own})
         usual = habits(catalogue.adapter, adapter)
+        timeout_s = settings.timeout_s or usual.timeout_s
+        narrow = (narrowed(catalogue.adapter, adapter, offer) for offer in sold)
         return Provider(
             name=name,
             adapter=adapter,
@@ -39,8 +42,8 @@ def provider(name: str, section: dict[str, Any], env: Mapping[str, str], base: P
             key=key,
             result_hosts=settings.result_hosts,
             max_concurrency=settings.max_concurrency or usual.max_concurrency,
-            timeout_s=settings.timeout_s or usual.timeout_s,
-            offers=tuple(narrowed(catalogue.adapter, adapter, offer) for offer in sold),
+            timeout_s=timeout_s,
+            offers=by_seconds(settings, narrow, timeout_s),
         )
     except ValueError as error:
         raise SettingsError(f"{place}.{error}") from None

@@ -41,11 +41,13 @@ class Unresolved(Struct, frozen=True):
 
 
 class Ran(Struct, frozen=True):
-    """`accepted_s`: from the beginning of the run to the provider's acknowledgement, where there was one."""
+    """`accepted_s`: from the beginning of the run to the provider's acknowledgement, where there was one. `seconds`:
+    for how long the provider had the work, as far as we can tell."""
 
     attempt: AttemptRecord
     outcome: Done | Failed | Unresolved
     accepted_s: float | None = None
+    seconds: float = 0.0
 
 
 def attempt_id(origin: str, offer: str, count: int) -> str:
@@ -93,7 +95,7 @@ class Runner:
     ) -> Ran:
         """Follows `attempt` to its end. Its stamp must be fresh, unless it is `resumed` from a record: then a submit
         that was stamped is treated as unknown, never as not sent. Raises `Fenced` where another replica took over."""
-        run = _Run(self, record, provider, offer, attempt, accepted or _unheard)
+        run = _Run(self, record, provider, offer, attempt, accepted or _unheard, resumed=resumed)
         return await (run.resume() if resumed else run.begin())
 
 
@@ -109,8 +111,10 @@ class _Run:
         offer: Offer,
         attempt: AttemptRecord,
         accepted: Accepted,
+        *,
+        resumed: bool,
     ) -> None:
-        self._tell_accepted = accepted
+        self._tell_accepted, self._resumed = accepted, resumed
         self._runner, self._record, self._provider, self._offer = runner, record, provider, offer
         self._attempt = attempt
         self._asked = Attempt(id=attempt.id, number=attempt.number, edit=record.edit, offer=offer)
@@ -308,4 +312,10 @@ class _Run:
 
     def _ended(self, outcome: Done | Failed | Unresolved) -> Ran:
         accepted_s = None if self._accepted_s is None else self._accepted_s - self._began_s
-        return Ran(self._attempt, outcome, accepted_s)
+        return Ran(self._attempt, outcome, accepted_s, self._seconds())
+
+    def _seconds(self) -> float:
+        """Since this run began; where it goes on from a record, since its last submit was stamped."""
+        if not self._resumed:
+            return self._now() - self._began_s
+        return max(0.0, self._runner.clock.now_ms() - self._attempt.posted_ms) / 1000

@@ -6,7 +6,8 @@ from adapters.contract import Done, Failed, FailureKind, Fate, Offer
 from gateway.engine.attempts import Unresolved
 from gateway.engine.delivery import Delivered
 from gateway.state.budgets import OverBudget
-from gateway.state.records import AttemptRecord, AttemptState, EditRecord, End, Problem, Status
+from gateway.state.records import GPU_SECONDS, AttemptRecord, AttemptState, EditRecord, End, Problem, Status
+from policies.price import gpu_micro
 from policies.react import GiveUp
 
 _DEADLINE, _NO_OFFER_NOW = "deadline", "no_offer_now"
@@ -26,18 +27,26 @@ WORDS: dict[FailureKind, str] = {
 }
 
 
-def delivered(attempt: AttemptRecord, done: Done, result: Delivered, offer: Offer) -> AttemptRecord:
-    """Settled at the provider's own figure, else at the price of what was delivered."""
+def delivered(
+    attempt: AttemptRecord, done: Done, result: Delivered, offer: Offer, seconds: float = 0.0
+) -> AttemptRecord:
+    """Settled at the provider's own figure, else at the price of what was delivered, or of the `seconds` that it took a
+    machine of our own."""
+    if not offer.billed:
+        return _spent(attempt, offer, seconds, message="; ".join(result.notes))
     share = attempt.price_micro * len(done.pictures) // max(1, _asked(attempt, done))
-    return _settled(attempt, done.cost_micro, share, offer, message="; ".join(result.notes))
+    return _settled(attempt, done.cost_micro, share, message="; ".join(result.notes))
 
 
 def _asked(attempt: AttemptRecord, done: Done) -> int:
     return max(attempt.pictures, len(done.pictures))
 
 
-def failed(attempt: AttemptRecord, outcome: Failed, offer: Offer, charged: Done | None) -> AttemptRecord:
-    """Settled where it was charged all the same, unresolved where nobody knows, released otherwise."""
+def failed(
+    attempt: AttemptRecord, outcome: Failed, offer: Offer, charged: Done | None, seconds: float = 0.0
+) -> AttemptRecord:
+    """Settled where it was charged all the same, unresolved where nobody knows, released otherwise. A machine of our
+    own has worked for `seconds`, unless it surely has not."""
     ended = replace(
         attempt,
         failure=outcome.kind,
@@ -47,9 +56,11 @@ def failed(attempt: AttemptRecord, outcome: Failed, offer: Offer, charged: Done 
     )
     cost_micro = outcome.cost_micro if charged is None else charged.cost_micro
     if not offer.billed:
-        return replace(ended, state=AttemptState.RELEASED)
+        worked = offer.gpu is not None and outcome.fate is not Fate.NOT_RUN
+        released = replace(ended, state=AttemptState.RELEASED)
+        return _spent(ended, offer, seconds, message=outcome.message) if worked else released
     if cost_micro is not None or (outcome.fate is Fate.RAN and outcome.kind is FailureKind.BAD_PICTURE):
-        return _settled(ended, cost_micro, attempt.price_micro, offer, message=outcome.message)
+        return _settled(ended, cost_micro, attempt.price_micro, message=outcome.message)
     if is_unknown(outcome):
         return replace(ended, state=AttemptState.UNRESOLVED)
     return replace(ended, state=AttemptState.RELEASED)
@@ -70,18 +81,25 @@ def unresolved(attempt: AttemptRecord, outcome: Unresolved) -> AttemptRecord:
     )
 
 
-def outrun(attempt: AttemptRecord, offer: Offer) -> AttemptRecord:
+def outrun(attempt: AttemptRecord, offer: Offer, seconds: float) -> AttemptRecord:
     """Another attempt ended the edit while this one ran. Where it is billed nobody knows yet what it will cost: its
-    price stays held until that is known."""
-    state = AttemptState.UNRESOLVED if offer.billed else AttemptState.RELEASED
-    return replace(attempt, state=state, lost=True, message="another runner was faster")
+    price stays held until that is known. A machine of our own stops now, at what it has cost in `seconds`."""
+    lost = replace(attempt, lost=True, message="another runner was faster")
+    if offer.gpu is not None:
+        return _spent(lost, offer, seconds, message=lost.message)
+    return replace(lost, state=AttemptState.UNRESOLVED if offer.billed else AttemptState.RELEASED)
 
 
-def _settled(
-    attempt: AttemptRecord, cost_micro: int | None, price_micro: int, offer: Offer, *, message: str
-) -> AttemptRecord:
-    if not offer.billed:
+def _spent(attempt: AttemptRecord, offer: Offer, seconds: float, *, message: str) -> AttemptRecord:
+    """Settled where nobody sends a bill: at nothing, or by the seconds of a machine of our own, never above what is
+    held for it."""
+    if offer.gpu is None:
         return replace(attempt, state=AttemptState.SETTLED, cost_micro=0, cost_source="local", message=message)
+    cost = min(gpu_micro(offer.gpu, seconds), attempt.price_micro)
+    return replace(attempt, state=AttemptState.SETTLED, cost_micro=cost, cost_source=GPU_SECONDS, message=message)
+
+
+def _settled(attempt: AttemptRecord, cost_micro: int | None, price_micro: int, *, message: str) -> AttemptRecord:
     source = "table" if cost_micro is None else "provider"
     cost = price_micro if cost_micro is None else cost_micro
     return replace(attempt, state=AttemptState.SETTLED, cost_micro=cost, cost_source=source, message=message)

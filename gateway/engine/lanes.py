@@ -91,7 +91,7 @@ class Lanes:
             number=number,
             offer=offer,
             provider=place.provider.name,
-            price_micro=record.plan.candidate(offer).price_micro,
+            price_micro=record.plan.candidate(offer).hold_micro,
             pictures=record.edit.n,
             state=AttemptState.INTENT,
             call=step.call,
@@ -144,9 +144,9 @@ def _ended(ran: Ran, result: Result, offer: Offer) -> AttemptRecord:
     match result:
         case Delivered():
             assert done is not None
-            return ends.delivered(ran.attempt, done, result, offer)
+            return ends.delivered(ran.attempt, done, result, offer, ran.seconds)
         case Failed():
-            return ends.failed(ran.attempt, result, offer, done)
+            return ends.failed(ran.attempt, result, offer, done, ran.seconds)
         case Unresolved():
             return ends.unresolved(ran.attempt, result)
 

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from gateway.clock import Clock
 from gateway.state.health import Told
-from gateway.state.records import AttemptRecord
+from gateway.state.records import GPU_SECONDS, AttemptRecord
 from policies.candidates import provider_of
 from policies.react import VERDICTS
 from policies.sketch import Result, Sample, Sketch, merged, observed
@@ -85,7 +85,7 @@ def _sample(watch: Watch, attempt: AttemptRecord, seconds: float) -> Sample | No
     result = _result(attempt)
     if result is None:
         return None
-    charged_micro = attempt.cost_micro or 0
+    charged_micro = 0 if attempt.cost_source == GPU_SECONDS else attempt.cost_micro or 0  # time is no drift of a price
     return Sample(
         result=result,
         seconds=seconds if result is Result.SUCCEEDED and watch.timed else None,

@@ -4,10 +4,11 @@ A second attempt starts beside a first one whose provider works on it and takes 
 never beside one of which nobody knows whether it runs. It is an attempt like all others: admitted, numbered, and
 written before it is sent. `policies/hedge.py` says when, and with which offer.
 
-A runner that is outrun is dropped where nobody bills for it. Where it is billed its price stays held, as for every
-attempt of which the cost is not known; it is followed to its end, and what it cost is booked as `hedge_lost`. If this
-process ends first, the reconciler finds out. The road not taken, a cancel at the provider: none of them has one that
-spares the bill. A refusal for the content ends the race as a picture does, whoever else runs.
+A runner that is outrun is dropped where nobody bills for it, at what its seconds have cost. Where it is billed its
+price stays held, as for every attempt of which the cost is not known; it is followed to its end, and what it cost is
+booked as `hedge_lost`. If this process ends first, the reconciler finds out. The road not taken, a cancel at the
+provider: none of them has one that spares the bill. A refusal for the content ends the race as a picture does, whoever
+else runs.
 """
 
 import asyncio
@@ -160,7 +161,8 @@ class _Race:
         for task, lane in tuple(self._running.items()):
             lane.outrun = True
             offer = self._all.lanes.place(lane.attempt.offer).offer
-            await self._close(ends.outrun(lane.attempt, offer))
+            seconds = max(0, self._all.clock.now_ms() - lane.attempt.posted_ms) / 1000
+            await self._close(ends.outrun(lane.attempt, offer, seconds))
             if offer.billed:
                 self._outrun[task] = self._running.pop(task)
 

@@ -134,7 +134,9 @@ class Metrics:
         )
 
     def _money(self) -> None:
-        self.cost = self._dollars("kontext_cost_usd", "What providers charged.", "offer", "tier", "cost_source")
+        self.cost = self._dollars(
+            "kontext_cost_usd", "What providers charged, and what own machines cost.", "offer", "tier", "cost_source"
+        )
         self.wasted = self._dollars(
             "kontext_wasted_cost_usd", "What was charged without delivering.", "offer", "reason"
         )

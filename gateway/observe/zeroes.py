@@ -45,6 +45,10 @@ def _offer(metrics: Metrics, name: str, offer: Offer) -> None:
     metrics.attempts.labels(name, "done", "1")
     metrics.unresolved.labels(name)
     metrics.acceptance_seconds.labels(offer.provider)
+    if offer.gpu is not None:
+        metrics.cost.add(0, name, offer.tier.value, "gpu_seconds")
+        for reason in (*CHARGED_FAILURES, FailureKind.LOST.value):
+            metrics.wasted.add(0, name, reason)
     if not offer.billed:
         return
     metrics.cost.add(0, name, offer.tier.value, "provider")

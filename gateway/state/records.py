@@ -41,13 +41,17 @@ class AttemptState(StrEnum):
         return self in (AttemptState.INTENT, AttemptState.ACCEPTED, AttemptState.UNKNOWN)
 
 
+GPU_SECONDS = "gpu_seconds"
+"""The source of a cost that is booked by the time of a machine of one's own: nobody sends a bill for it."""
+
+
 class AttemptRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One try of one offer. `call` is the exact next (or last) HTTP call, enough to go on from after a crash.
 
-    `price_micro` is for all of its `pictures`. `posted_ms` is the stamp of the last submit or resubmit,
-    `first_posted_ms` of the first. `tried` counts the ways of `recover` already used. `cost_micro` is set when settled.
-    `beside` is the number of the slower attempt that it was started beside; `lost`: another one ended the edit first,
-    and what this one costs is the price of that race.
+    `price_micro` is for all of its `pictures`, and what is held for it. `posted_ms` is the stamp of the last submit or
+    resubmit, `first_posted_ms` of the first. `tried` counts the ways of `recover` already used. `cost_micro` is set
+    when settled. `beside` is the number of the slower attempt that it was started beside; `lost`: another one ended the
+    edit first, and what this one costs is the price of that race.
     """
 
     id: str

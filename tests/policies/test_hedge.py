@@ -65,3 +65,12 @@ def test_both_prices_are_held_and_never_more_than_the_edit_may_cost():
     assert to_hold_micro(planned(A, B), None, None) == 40_000
     assert to_hold_micro(planned(A, B), BOUGHT, None) == 80_000
     assert to_hold_micro(planned(A, B), BOUGHT, 70_000) == 70_000
+
+
+def test_a_machine_with_a_price_is_preferred_where_its_longest_time_was_bought():
+    machine = candidate("gpu/dev", 8_000, billed=False, most_micro=40_000)
+    found = second_runner(planned(A, B, machine), "a/pro", 15, 100, BOUGHT)
+    assert found == SecondRunner(offer="gpu/dev", after_s=0, extra_micro=40_000)
+    dearer = candidate("gpu/dev", 8_000, billed=False, most_micro=40_001)
+    assert second_runner(planned(A, dearer), "a/pro", 15, 100, BOUGHT) is None
+    assert worst_case_extra_micro(planned(A, dearer), BOUGHT) == 40_000

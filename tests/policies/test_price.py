@@ -5,10 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from offers_on_sale import DAY, DEV, MAX, PREVIEW, PRO, offer, price
 
-from adapters.contract import Abilities, Pixels, Range
+from adapters.contract import Abilities, GpuPrice, Pixels, Range
 from adapters.fit import Sent
 from adapters.kontext import SHAPES
-from policies.price import MissingPrice, price_micro, require_price
+from policies.price import MissingPrice, gpu_micro, price_micro, quoted_by_time, require_price
 
 # Costs that the providers' own example answers show.
 SEEN = [
@@ -113,3 +113,31 @@ sents = st.builds(Sent, n=st.integers(1, 20), size=sizes, steps=st.none() | st.i
 def test_what_may_start_can_be_priced_on_every_later_day(bought, sent, days):
     require_price(bought, DAY)
     assert price_micro(bought, sent, DAY + timedelta(days=days)) > 0
+
+
+gpus = st.builds(
+    GpuPrice,
+    second_micro=st.integers(1, 10_000),
+    timeout_s=st.floats(1, 900),
+    most_micro=st.none() | st.integers(1, 1_000_000),
+)
+times = st.floats(0, 900)
+
+
+@given(gpus, times, times)
+def test_what_is_held_for_a_machine_covers_whatever_it_may_take(gpu, usual_s, left_s):
+    quoted = quoted_by_time(gpu, usual_s, left_s)
+    assert quoted.price_micro <= quoted.hold_micro
+    assert gpu_micro(gpu, max(gpu.timeout_s, left_s)) == quoted.hold_micro
+    assert gpu.most_micro is None or quoted.hold_micro <= gpu.most_micro
+
+
+@given(gpus, times, times)
+def test_more_time_never_costs_less_and_no_time_nothing(gpu, one_s, other_s):
+    assert gpu_micro(gpu, 0) == 0
+    assert (gpu_micro(gpu, one_s) <= gpu_micro(gpu, other_s)) or one_s > other_s
+
+
+def test_seconds_are_whole_micro_dollars_rounded_up():
+    gpu = GpuPrice(second_micro=417, timeout_s=30)
+    assert [gpu_micro(gpu, seconds) for seconds in (0.0001, 1, 1.5, 10)] == [1, 417, 626, 4170]

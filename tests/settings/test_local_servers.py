@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.contract import Abilities
+from adapters.contract import Abilities, GpuPrice
 from gateway.configuration import SettingsError, load
 from gateway.settings import Provider
 
@@ -103,3 +103,50 @@ def test_a_model_of_ones_own_says_all_that_nobody_else_knows(tmp_path: Path, lin
     file.write_text(BILLED.format(name="openai", lines=KEY).replace(line, ""))
     with pytest.raises(SettingsError, match=r"^providers\.openai\.models\.image"):
         load(file, {"KEY": "k"}, date(2026, 11, 20))
+
+
+GPU = """\
+[providers.local]
+base_url = "http://gpu-box:8000/v1"
+timeout_s = 600
+{provider}
+[providers.local.models.kontext-dev]
+{model}
+[policies.ours]
+tier = "draft"
+offers = ["local/kontext-dev"]
+[teams.dev]
+policy = "ours"
+"""
+SECOND = 'gpu_second_usd = "0.0008"'
+
+
+def gpu(folder: Path, provider: str = "", model: str = "") -> GpuPrice | None:
+    file = folder / "kontext.toml"
+    file.write_text(GPU.format(provider=provider, model=model))
+    return load(file, {}, date(2026, 11, 20)).offers["local/kontext-dev"].gpu
+
+
+def test_a_machine_is_free_unless_its_seconds_have_a_price(tmp_path: Path) -> None:
+    assert gpu(tmp_path) is None
+    assert gpu(tmp_path, SECOND) == GpuPrice(second_micro=800, timeout_s=600)
+    own = 'gpu_second_usd = "0.001"\ngpu_most_usd = "0.05"'
+    assert gpu(tmp_path, SECOND, own) == GpuPrice(second_micro=1000, timeout_s=600, most_micro=50_000)
+
+
+@pytest.mark.parametrize(
+    ("provider", "model", "words"),
+    [
+        ('gpu_second_usd = "0"', "", r"^providers\.local\.gpu_second_usd: '0' must be more than 0"),
+        ("", 'gpu_second_usd = "free"', r"^providers\.local\.models\.kontext-dev\.gpu_second_usd: 'free' is not"),
+        ('gpu_most_usd = "0.05"', "", r"^providers\.local\.gpu_most_usd: caps what gpu_second_usd makes"),
+    ],
+)
+def test_a_price_that_is_none_is_told_by_its_place(tmp_path: Path, provider: str, model: str, words: str) -> None:
+    with pytest.raises(SettingsError, match=words):
+        gpu(tmp_path, provider, model)
+
+
+def test_a_provider_that_bills_has_no_price_by_the_second(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"^providers\.openai\.gpu_second_usd: this provider bills"):
+        sold(tmp_path, "openai", f"{KEY}\n{SECOND}")
