@@ -32,6 +32,7 @@ from gateway.api.auth import Gate
 from gateway.api.context import Context
 from gateway.api.cursors import Cursors
 from gateway.api.documents import add_requests
+from gateway.api.door import Door
 from gateway.api.links import Links
 from gateway.api.openai import edits as image_edits
 from gateway.api.openai.errors import spoken
@@ -63,6 +64,7 @@ from gateway.engine.lanes import Lanes
 from gateway.engine.late import Resolver
 from gateway.engine.race import Races
 from gateway.engine.reconcile import Reconciler, lease_of
+from gateway.engine.room import Room
 from gateway.engine.route import Route
 from gateway.engine.timing import Timing
 from gateway.engine.wire import Wire
@@ -78,7 +80,7 @@ from gateway.pictures import Pictures, Pool
 from gateway.readings import Readings
 from gateway.results import Results, ResultsUnavailable
 from gateway.secret import Secret, kept_secret
-from gateway.settings import Settings
+from gateway.settings import BODY_BYTES, Settings
 from gateway.state.budgets import Budgets
 from gateway.state.claims import Claims
 from gateway.state.connection import StoreUnavailable, connect
@@ -97,7 +99,6 @@ from gateway.webhooks.postman import Postman
 from gateway.webhooks.registrar import Registrar
 
 PREVIEW = "embedded:preview"
-BODY_BYTES = 64_000_000
 HANDLERS = (
     edits.create_edit,
     listing.list_edits,
@@ -222,12 +223,13 @@ async def _open(settings: Settings, clock: Clock, timing: Timing, stack: AsyncEx
     replica = replica_id(clock.random_bytes(6))
     keep_ms, dead_ms = int(settings.retention_s * 1000), int(timing.dead_after_s * 1000)
     kept = Edits(store, replica, dead_ms=dead_ms, keep_ms=keep_ms, min_replicas=settings.state.confirmations)
+    room = Room.of_picture_bytes(current, clock, metrics)
     wire = Wire(egress, results, pictures, clock)
     tracer = open_tracer(clock.random_bytes, export=settings.traces)
     stack.push_async_callback(tracer.aclose)
     witness = Witness(metrics, current, tracer)
     runner = Runner(wire, kept, clock, witness, timing)
-    delivery = Delivery(wire, pictures, results, clock, timing)
+    delivery = Delivery(wire, pictures, results, room, clock, timing)
     checkup = Health(current, SharedHealth(store, replica), metrics, clock)
     await checkup.start()
     stack.push_async_callback(checkup.aclose)
@@ -265,8 +267,9 @@ async def _open(settings: Settings, clock: Clock, timing: Timing, stack: AsyncEx
         current=current,
         clock=clock,
         gate=Gate(current, revoked, clock),
+        door=Door(engine, room, metrics),
         admission=Admission(Claims(store), Rates(store), clock.random_bytes, patience),
-        desk=Desk(current, Intake(egress, pictures, results), secrets[-1], purse, registrar, patience),
+        desk=Desk(current, Intake(egress, pictures, results, room), secrets[-1], purse, registrar, patience),
         engine=engine,
         health=checkup,
         edits=kept,

@@ -78,7 +78,13 @@ class EgressSection(Section, frozen=True, kw_only=True):
 
 
 class LimitsSection(Section, frozen=True, kw_only=True):
-    in_flight: int = 2000
+    """Of one replica. `in_flight`: edits that it follows. `picture_bytes`: of requests that are being read and pictures
+    that are being taken in or fetched, at least 64MB. Teams share them: none holds more than four times its `share` of
+    what is still free.
+    """
+
+    in_flight: Annotated[int, Meta(ge=1)] = 2000
+    picture_bytes: str = "512MB"
 
 
 class MetricsSection(Section, frozen=True, kw_only=True):
@@ -165,9 +171,11 @@ class HedgeSection(Section, frozen=True, kw_only=True):
 
 class TeamSection(Section, frozen=True, kw_only=True):
     """`offers`: those that the team may use, left out is all. `tier`: its floor where a request names none.
-    `hedge` left out: no edit of the team has two runners."""
+    `hedge` left out: no edit of the team has two runners. `share`: its weight among the teams where the gateway is at
+    a limit."""
 
     policy: str
+    share: Annotated[float, Meta(ge=0.01, le=1000)] = 1.0
     offers: tuple[str, ...] | None = None
     tier: Tier | None = None
     keys: tuple[str | KeySection, ...] = ()

@@ -8,9 +8,12 @@ from msgspec import Struct
 
 from adapters.contract import Adapter, Offer, Tier
 from gateway.secret import Secret
-from gateway.sections import LimitsSection, MetricsSection, Scope, ServerSection, StateSection
+from gateway.sections import MetricsSection, Scope, ServerSection, StateSection
 from policies.hedge import Terms
 from policies.policy import Policy
+
+BODY_BYTES = 64_000_000
+"""The largest body of a request."""
 
 
 class Provider(Struct, frozen=True, kw_only=True):
@@ -49,7 +52,7 @@ class Key(Struct, frozen=True, kw_only=True):
 
 class Team(Struct, frozen=True, kw_only=True):
     """`offers` are those that it may use; None is all of them. `tier` is the floor where a request names none; None is
-    its policy's. `hedge`: the second runner that it bought."""
+    its policy's. `hedge`: the second runner that it bought. `share`: its weight where teams share what is bounded."""
 
     name: str
     policy: str
@@ -59,6 +62,14 @@ class Team(Struct, frozen=True, kw_only=True):
     accepts_risk: bool = False
     hedge: Terms | None = None
     requires_key: bool = False
+    share: float = 1.0
+
+
+class Limits(Struct, frozen=True, kw_only=True):
+    """Of one replica: edits that it follows, and bytes of requests and pictures that it holds at once."""
+
+    in_flight: int = 2000
+    picture_bytes: int = 512_000_000
 
 
 class Settings(Struct, frozen=True, kw_only=True):
@@ -72,7 +83,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     secrets: tuple[Secret, ...]
     engine: Path | None
     allow_hosts: tuple[str, ...]
-    limits: LimitsSection
+    limits: Limits
     retention_s: float
     ledger_url: str
     reconcile_s: float

@@ -55,10 +55,14 @@ LOAD = Row(
         ),
         Panel(
             title="Bytes in flight",
-            says="Bodies that were received and are not answered yet.",
+            says="Held: requests and pictures, against picture_bytes. Unanswered: bodies received, files among them.",
             kind=Kind.LINES,
-            queries=(Query(f"kontext_http_request_bytes_in_flight{{{HERE}}}", "{{instance}}"),),
+            queries=(
+                Query(f"kontext_picture_bytes_held{{{HERE}}}", "held {{instance}}"),
+                Query(f"kontext_http_request_bytes_in_flight{{{HERE}}}", "unanswered {{instance}}"),
+            ),
             unit=Unit.BYTES,
+            runbook="KontextOverloaded",
         ),
         Panel(
             title="Picture workers",
@@ -67,11 +71,18 @@ LOAD = Row(
             queries=(Query(f"kontext_picture_jobs{{{HERE}}}", "{{state}} {{instance}}"),),
         ),
         Panel(
+            title="Refused for want of room",
+            says="By what there was too much of. Each was told when to come again.",
+            kind=Kind.LINES,
+            queries=(Query(f"60 * sum by (reason) (rate(kontext_refusals_total{{{HERE}}}[{RATE}]))", "{{reason}}"),),
+            unit=Unit.PER_MINUTE,
+            runbook="KontextOverloaded",
+        ),
+        Panel(
             title="Open files",
             says="Connections are among them.",
             kind=Kind.LINES,
             queries=(Query(f"process_open_fds{{{HERE}}}", "{{instance}}"),),
-            width=12,
         ),
         Panel(
             title="Edits taken over",
@@ -83,7 +94,6 @@ LOAD = Row(
                 ),
             ),
             unit=Unit.PER_MINUTE,
-            width=12,
         ),
     ),
 )

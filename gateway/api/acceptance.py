@@ -13,7 +13,7 @@ from gateway.api.problems import ProblemError, leaving
 from gateway.api.refusals import refuse
 from gateway.api.requests import AnyRequest, Form
 from gateway.api.routing import excluded
-from gateway.engine.engine import Leaving, NoOffer, Overloaded
+from gateway.engine.engine import Leaving, NoOffer
 from gateway.identity import EDIT_PREFIX
 from gateway.observe.tracecontext import TraceContext
 from gateway.observe.tracecontext import read as read_trace
@@ -65,15 +65,15 @@ async def _accepted(
     """A new edit, begun. Every refusal is a problem, lets go of the claim, and has spent nothing."""
     async with context.admission.holding(claim):
         try:
-            context.engine.refuse_when_leaving()  # before any picture is fetched
-            order = await context.desk.order(form, key, identity, _trace(request))
-            return await context.engine.accept(structs.replace(order, claim=claim))
+            with context.door.refusing():
+                context.engine.refuse_when_leaving()  # before any picture is fetched
+                context.engine.refuse_when_full(key.team)
+                order = await context.desk.order(form, key, identity, _trace(request))
+                return await context.engine.accept(structs.replace(order, claim=claim))
         except NoOffer as refused:
             raise no_offer(refused.plan, for_now=refused.for_now) from None
         except Leaving:
             raise leaving() from None
-        except Overloaded:
-            raise ProblemError("overloaded", "this gateway follows as many edits as it may", retry_after_s=2) from None
         except (OverBudget, RefusedBefore, TooMany, LostClaim) as refusal:
             refuse(refusal, key, hedged=team_of(context.settings, key).hedge is not None)
 

@@ -10,6 +10,7 @@ from gateway.api.admission import Admission
 from gateway.api.answers import Answers
 from gateway.api.auth import Gate
 from gateway.api.cursors import Cursors
+from gateway.api.door import Door
 from gateway.api.links import Links
 from gateway.api.orders import Desk
 from gateway.clock import Clock
@@ -34,6 +35,7 @@ class Context(Struct, frozen=True, kw_only=True):
     current: Current
     clock: Clock
     gate: Gate
+    door: Door
     admission: Admission
     desk: Desk
     engine: Engine

@@ -25,7 +25,8 @@ async def create_edit(request: AnyRequest, context: Given) -> Response[bytes]:
     """Edit a picture. Waits up to 60 s (`Prefer: wait=N`, `respond-async`), then answers 202 with its address."""
     key = context.gate.caller(request, "edit")
     headers = await context.admission.rate(key)
-    begun = await begin(request, context, key, await read_body(request))
+    with context.door.passed(request, key):
+        begun = await begin(request, context, key, await read_body(request))
     preferred = preference(request.headers.getall("prefer", []))
     headers |= begun.headers | preferred.headers
     record = begun.record

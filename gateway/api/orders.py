@@ -8,7 +8,6 @@ from adapters.contract import Edit, Picture, Tier
 from gateway.api.admission import Identity
 from gateway.api.auth import team_of
 from gateway.api.idempotency import origin
-from gateway.api.problems import ProblemError
 from gateway.api.purse import Purse
 from gateway.api.requests import EditRequest, Form, invalid, max_cost_micro, size_wish
 from gateway.current import Current
@@ -16,7 +15,6 @@ from gateway.egress import Refused
 from gateway.engine.intake import InputRefused, Intake, Source
 from gateway.engine.order import Order
 from gateway.observe.tracecontext import TraceContext
-from gateway.pictures import PoolFull
 from gateway.secret import Secret
 from gateway.settings import Key
 from gateway.state.patience import Patience
@@ -94,8 +92,6 @@ class Desk(Struct, frozen=True):
             return await self.intake.take(team, sources(form))
         except InputRefused as refused:
             invalid(refused.field, refused.detail, refused.expected)
-        except PoolFull:
-            raise ProblemError("overloaded", "too many pictures are being checked", retry_after_s=2) from None
 
 
 def sources(form: Form) -> dict[str, Source]:

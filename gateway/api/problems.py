@@ -48,6 +48,7 @@ KINDS: dict[str, Kind] = {
     "no_offer": Kind(422, "No offer can do this edit as asked"),
     "moderated": Kind(422, "The provider refused the content"),
     "rate_limited": Kind(429, "Too much at once from this key", retryable=True),
+    "over_share": Kind(429, "The team holds its share of a busy gateway", retryable=True),
     "failed": Kind(502, "The providers could not make the edit", retryable=True),
     "bad_picture": Kind(502, "A picture was paid for but is unusable"),
     "no_offer_now": Kind(503, "Every fitting offer is out of service", retryable=True),

@@ -80,11 +80,12 @@ async def create_quote(request: AnyRequest, context: Given) -> QuoteAnswer:
     """
     key = context.gate.caller(request, "edit", "read")
     await context.admission.rate(key)
-    form = await read_body(request)
     # Where equals share the traffic, the key decides as it does for the edit.
     sent_key = idempotency_key(request.headers.get("idempotency-key"), required=False)
-    identity = Identity(fingerprint=fingerprint(form), key=sent_key)
-    order = await context.desk.order(form, key, identity, None)
+    with context.door.passed(request, key, edits=False):
+        form = await read_body(request)
+        identity = Identity(fingerprint=fingerprint(form), key=sent_key)
+        order = await context.desk.order(form, key, identity, None)
     return _quote(context, order, context.engine.plan(order), await context.desk.purse.left(key))
 
 

@@ -84,9 +84,14 @@ async def read_body(request: AnyRequest) -> Form:
     if kind == "multipart/form-data":
         return await read_form(list((await request.form()).multi_items()))
     if kind in ("application/json", ""):
-        return Form(read_json(await request.body()))
+        return Form(read_json(await whole(request)))
     expected = "application/json or multipart/form-data"
     raise ProblemError("unsupported_media_type", f"{kind[:60]!r} is not taken here", expected=expected)
+
+
+async def whole(request: AnyRequest) -> bytes:
+    """The body; the framework's own `body()` would keep it until the answer is out."""
+    return b"".join([chunk async for chunk in request.stream()])
 
 
 def read_json(body: bytes) -> EditRequest:
@@ -231,12 +236,20 @@ async def taken_apart(parts: list[tuple[str, str | UploadFile]]) -> Parts:
         if not isinstance(value, UploadFile):
             _place(document, name, value)
         elif _IMAGE.fullmatch(name):
-            images.append(await value.read())
+            images.append(await _read(value))
         elif name == "mask" and mask is None:
-            mask = await value.read()
+            mask = await _read(value)
         else:
             invalid(name, "a file came where none is taken", "pictures as image (several times) and mask")
     return Parts(document, tuple(images), mask)
+
+
+async def _read(file: UploadFile) -> bytes:
+    """The framework keeps the form until the answer is out, an hour later perhaps: so the file is let go here."""
+    try:
+        return await file.read()
+    finally:
+        await file.close()
 
 
 def _place(document: dict[str, object], name: str, text: str) -> None:

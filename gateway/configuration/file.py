@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from adapters.contract import Offer
 from gateway.aliases import ALIASES, named
+from gateway.configuration.limits import limits
 from gateway.configuration.place import SettingsError, converted, listed
 from gateway.configuration.policies import policy
 from gateway.configuration.providers import provider, secret
@@ -104,7 +105,7 @@ def _resolve(file: File, base: Path, env: Mapping[str, str], development_key: st
         secrets=_secrets(file, env, base),
         engine=Path(env["KONTEXT_ENGINE"]) if env.get("KONTEXT_ENGINE") else None,
         allow_hosts=file.egress.allow_hosts,
-        limits=file.limits,
+        limits=limits(file.limits),
         retention_s=_retention_s(file),
         ledger_url=_ledger_url(_address("ledger.url", file.ledger.url, env, base), base),
         reconcile_s=file.ledger.reconcile_s,

@@ -36,6 +36,7 @@ def team(
         accepts_risk=settings.on_unknown == "accept_risk",
         hedge=_hedge(f"{place}.hedge", settings.hedge),
         requires_key=settings.require_idempotency_key,
+        share=settings.share,
     )
     return found, keys
 

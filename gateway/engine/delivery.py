@@ -13,6 +13,7 @@ from adapters.fit import Fit, fit
 from gateway.clock import Clock
 from gateway.egress import EgressError
 from gateway.engine.exchange import exchange
+from gateway.engine.room import Room
 from gateway.engine.timing import Timing
 from gateway.engine.wire import Wire
 from gateway.pictures import BadPicture, Original, Pictures
@@ -37,14 +38,21 @@ class _Job(Struct, frozen=True):
     expected: Pixels | None
 
 
+USUAL_BYTES = 4_000_000
+"""What a result counts for until it is here: Kontext's megapixel, uncompressed."""
+
 _UNUSABLE = Failed(
     kind=FailureKind.BAD_PICTURE, fate=Fate.RAN, message="the provider finished, but its picture could not be used"
 )
 
 
 class Delivery:
-    def __init__(self, wire: Wire, pictures: Pictures, results: Results, clock: Clock, timing: Timing) -> None:
-        self._wire, self._pictures, self._results = wire, pictures, results
+    """`room` is that of picture bytes: what was paid for waits for it, and is never refused."""
+
+    def __init__(
+        self, wire: Wire, pictures: Pictures, results: Results, room: Room, clock: Clock, timing: Timing
+    ) -> None:
+        self._wire, self._pictures, self._results, self._room = wire, pictures, results, room
         self._clock, self._timing = clock, timing
 
     async def deliver(
@@ -81,9 +89,14 @@ class Delivery:
         return [image or await self._image(job, picture) for image, picture in pairs]
 
     async def _image(self, job: _Job, picture: Link | Inline) -> Image | None:
-        data = picture.data if isinstance(picture, Inline) else await self._fetched(job, picture.url)
-        if data is None:
-            return None
+        async with self._room.patiently(job.record.team, USUAL_BYTES) as hold:
+            data = picture.data if isinstance(picture, Inline) else await self._fetched(job, picture.url)
+            if data is None:
+                return None
+            hold.resize(len(data))
+            return await self._kept(job, picture, data)
+
+    async def _kept(self, job: _Job, picture: Link | Inline, data: bytes | str) -> Image | None:
         edit = job.record.edit
         size = job.expected and (job.expected.width, job.expected.height)
         try:

@@ -15,6 +15,7 @@ from gateway.engine.handover import HandOver
 from gateway.engine.health import Admitted, Health
 from gateway.engine.order import Order
 from gateway.engine.pauses import Pauses
+from gateway.engine.room import Hold, Room
 from gateway.engine.route import Route
 from gateway.engine.terms import hedge_of, terms, wishes
 from gateway.engine.timing import Timing
@@ -45,10 +46,6 @@ class NoOffer(Exception):  # noqa: N818 - the name is the fact
         self.plan, self.for_now = plan, for_now
 
 
-class Overloaded(Exception):  # noqa: N818 - the name is the fact
-    """This replica follows as many edits as it may."""
-
-
 class Leaving(Exception):  # noqa: N818 - the name is the fact
     """This replica has been told to end, and begins nothing new."""
 
@@ -71,6 +68,7 @@ class Engine:
         self._current, self._edits = current, edits
         self._route, self._handover, self._health, self._witness = route, handover, health, witness
         self._metrics, self._clock, self._timing = metrics, clock, timing
+        self._room = Room.of_edits(current, clock, metrics)
         self._followed: dict[str, asyncio.Task[EditRecord | None]] = {}
         self._duty: asyncio.Task[None] | None = None
         self._entering: set[str] = set()
@@ -104,6 +102,10 @@ class Engine:
         if self.leaving:
             raise Leaving
 
+    def refuse_when_full(self, team: str) -> None:
+        """Raises `Overloaded` where no edit more of the team can be followed. For those, too."""
+        self._room.check(team, 1 + len(self._in_doubt))
+
     # --- the way in -----------------------------------------------------------------------------------------------
 
     def plan(self, order: Order) -> Plan:
@@ -128,13 +130,13 @@ class Engine:
         `TooMany`, `LostClaim` or `StoreUnavailable`: then nothing is spent; with `InDoubt`, nothing will be: the
         acceptance is taken back as soon as the store answers."""
         self.refuse_when_leaving()
-        if len(self._followed) + len(self._in_doubt) + len(self._entering) >= self._current.settings.limits.in_flight:
-            raise Overloaded
-        record = self._record(order)
+        self.refuse_when_full(order.team)
+        record, hold = self._record(order), self._room.hold(order.team, 1)
         self._entering.add(record.id)
         try:
-            record = await self._planned(record, order)
-        except Exception as why:
+            record = await self._planned(record, order, hold)
+        except BaseException as why:
+            hold.resize(0)
             self._witness.turned_away(record.id, why)
             raise
         finally:
@@ -142,13 +144,13 @@ class Engine:
         self._witness.adjusted(record.plan)
         return record
 
-    async def _planned(self, record: EditRecord, order: Order) -> EditRecord:
+    async def _planned(self, record: EditRecord, order: Order, hold: Hold) -> EditRecord:
         self._witness.planned(record.plan)
         if not record.plan.candidates:
             raise NoOffer(record.plan, for_now=self._would_fit(order))
-        return await self._begin(record, terms(self._current.settings, order, record.plan))
+        return await self._begin(record, terms(self._current.settings, order, record.plan), hold)
 
-    async def _begin(self, record: EditRecord, agreed: Terms) -> EditRecord:
+    async def _begin(self, record: EditRecord, agreed: Terms, hold: Hold) -> EditRecord:
         """Accepts the edit, with its first attempt where a provider is well and has a place for it."""
         said, attempt = await self._route.admitted(record), None
         admission = said if isinstance(said, Admitted) else None
@@ -162,6 +164,7 @@ class Engine:
             raise
         except Fenced:
             # A first try took effect, its reply was lost, and by now another replica has taken the edit over.
+            hold.resize(0)
             return await self._edits.get(record.id) or record
         finally:
             stale = self._clock.monotonic() - asked_s > STAMP_GOOD_S
@@ -169,7 +172,7 @@ class Engine:
                 self._health.let_go(admission)
         # A reply that came late may tell of a step that was taken long before it.
         path = self._route.begin(record) if stale else self._route.follow(record, attempt, admission)
-        self._start(record.id, path)
+        self._start(record.id, path, hold)
         return record
 
     def _would_fit(self, order: Order) -> bool:
@@ -202,20 +205,19 @@ class Engine:
 
     # --- following ------------------------------------------------------------------------------------------------
 
-    def _start(self, edit: str, path: Coroutine[Any, Any, EditRecord]) -> None:
+    def _start(self, edit: str, path: Coroutine[Any, Any, EditRecord], hold: Hold) -> None:
         task = asyncio.create_task(self._guarded(edit, path), name=edit)
         self._followed[edit] = task
         self._route.cancels.follow(edit)
-        self._metrics.in_flight.set(len(self._followed))
-        task.add_done_callback(lambda over: self._forget(edit, over))
+        task.add_done_callback(lambda over: self._forget(edit, over, hold))
 
-    def _forget(self, edit: str, task: "asyncio.Task[EditRecord | None]") -> None:
+    def _forget(self, edit: str, task: "asyncio.Task[EditRecord | None]", hold: Hold) -> None:
+        hold.let_go()
         if self._followed.get(edit) is not task:
             return  # it was replaced by a path of a later epoch
         del self._followed[edit]
         self._witness.let_go(edit)
         self._route.cancels.forget(edit)
-        self._metrics.in_flight.set(len(self._followed))
 
     async def _guarded(self, edit: str, path: Coroutine[Any, Any, EditRecord]) -> EditRecord | None:
         """The end of a path, or None where it is not ours to end: another replica took over, or the store is away and
@@ -307,7 +309,7 @@ class Engine:
             kept = None if await self._undone(record) else await self._edits.get(edit)
             del self._in_doubt[edit]
             if kept is not None:
-                self._start(edit, self._route.begin(kept))
+                self._start(edit, self._route.begin(kept), self._room.hold(kept.team, 1))
 
     async def _undone(self, record: EditRecord) -> bool:
         """Whether the acceptance is taken back, or is somebody else's by now."""
@@ -351,4 +353,4 @@ class Engine:
         if outdated := self._followed.get(record.id):
             await end(outdated)
         self._witness.recovered(record)
-        self._start(record.id, self._route.resume(record))
+        self._start(record.id, self._route.resume(record), self._room.hold(record.team, 1))

@@ -5,12 +5,17 @@ from collections.abc import Mapping
 
 from adapters.contract import Picture
 from gateway.egress import INPUT, Egress, EgressError, Refusal
+from gateway.engine.overload import Overloaded, Reason
+from gateway.engine.room import Room
 from gateway.engine.wire import USER_AGENT
 from gateway.pictures import BadPicture, CheckedInput, Pictures, PoolFull
 from gateway.results import Results, ResultsUnavailable
 
 Source = str | bytes
 """A reference (an http(s) URL or a data URI), or the bytes of an uploaded file."""
+CHECKING_S = 2
+ROOM_S = 5.0
+"""How long a picture may wait for room before it is fetched."""
 
 
 class InputRefused(Exception):  # noqa: N818 - the name is the fact
@@ -22,24 +27,41 @@ class InputRefused(Exception):  # noqa: N818 - the name is the fact
 
 
 class Intake:
-    def __init__(self, egress: Egress, pictures: Pictures, results: Results) -> None:
-        self._egress, self._pictures, self._results = egress, pictures, results
+    """`room` is that of picture bytes. What came in a request's body is held by whoever read it; what is fetched counts
+    as the largest until it is here."""
+
+    def __init__(self, egress: Egress, pictures: Pictures, results: Results, room: Room) -> None:
+        self._egress, self._pictures, self._results, self._room = egress, pictures, results, room
 
     async def take(self, team: str, sources: Mapping[str, Source]) -> dict[str, Picture]:
         """Every picture of a request, by the field that named it. Raises `InputRefused` for the first bad one,
-        `PoolFull` when too many wait, and `ResultsUnavailable` where they cannot be kept."""
+        `Overloaded` when too many wait, and `ResultsUnavailable` where they cannot be kept."""
         try:
             async with asyncio.TaskGroup() as group:
                 taken = {field: group.create_task(self._one(team, field, one)) for field, one in sources.items()}
-        except* (InputRefused, PoolFull, ResultsUnavailable) as problems:
+        except* (InputRefused, Overloaded, ResultsUnavailable) as problems:
             raise problems.exceptions[0] from None
         return {field: task.result() for field, task in taken.items()}
 
     async def _one(self, team: str, field: str, source: Source) -> Picture:
+        if isinstance(source, bytes) or not source.startswith(("http://", "https://")):
+            return await self._kept(team, field, source)
+        try:
+            async with asyncio.timeout(ROOM_S) as patience, self._room.patiently(team, INPUT.answer_bytes) as hold:
+                patience.reschedule(None)
+                fetched = await self._fetched(field, source)
+                hold.resize(len(fetched))
+                return await self._kept(team, field, fetched)
+        except TimeoutError:
+            raise Overloaded(Reason.PICTURE_BYTES, round(ROOM_S)) from None
+
+    async def _kept(self, team: str, field: str, source: Source) -> Picture:
         try:
             checked = await self._checked(field, source)
         except BadPicture as error:
             raise InputRefused(field, str(error), "a JPEG, PNG or WebP of at most 20 MB and 25 megapixels") from None
+        except PoolFull:
+            raise Overloaded(Reason.CHECKING, CHECKING_S) from None
         await self._results.put(team, "inputs", checked.picture.digest, checked.data)
         return checked.picture
 
@@ -48,8 +70,6 @@ class Intake:
             return await self._pictures.check_input(source)
         if source.startswith("data:"):
             return await self._pictures.check_input_text(source)
-        if source.startswith(("http://", "https://")):
-            return await self._pictures.check_input(await self._fetched(field, source))
         raise InputRefused(field, "is neither an address nor a data URI", "an http(s) URL or data:image/…;base64,…")
 
     async def _fetched(self, field: str, url: str) -> bytes:

@@ -59,7 +59,7 @@ class Witness:
         """An edit is about to be accepted; gives its span. It ends with `turned_away`, `edit_ended` or `let_go`."""
         return self._spans.began(edit, parent)
 
-    def turned_away(self, edit: str, why: Exception) -> None:
+    def turned_away(self, edit: str, why: BaseException) -> None:
         if isinstance(why, OverBudget):
             self.denied(why)
         self._spans.turned_away(edit, type(why).__name__)

@@ -171,6 +171,12 @@ class Metrics:
         self.body_bytes = self._gauge(
             "kontext_http_request_bytes_in_flight", "Bytes of bodies that were received and are not answered yet."
         )
+        self.refusals = self._counter(
+            "kontext_refusals", "Requests that were refused for want of room, by what there was too much of.", "reason"
+        )
+        self.picture_bytes = self._gauge(
+            "kontext_picture_bytes_held", "Bytes of requests and pictures that count against `[limits] picture_bytes`."
+        )
 
     def _webhooks(self) -> None:
         self.webhooks = self._counter(

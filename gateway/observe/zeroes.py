@@ -12,6 +12,7 @@ from policies.policy import Policy
 
 RELOAD_RESULTS = ("applied", "unchanged", "refused")
 STORE_DUTIES = ("request", "edit", "beat", "health", "reconcile", "reading", "webhooks")
+REFUSALS = ("in_flight", "picture_bytes", "checking")
 PICTURE_STATES = ("busy", "waiting")
 RELOADS = ("applied", "unchanged", "refused")
 WEBHOOK_RESULTS = ("delivered", "answered", "no_answer", "refused", "given_up")
@@ -63,6 +64,8 @@ def _each(metrics: Metrics) -> None:
         metrics.reloads.labels(result)
     for duty in STORE_DUTIES:
         metrics.store_errors.labels(duty)
+    for reason in REFUSALS:
+        metrics.refusals.labels(reason)
     for state in PICTURE_STATES:
         metrics.picture_jobs.labels(state)
     for result in RELOADS:

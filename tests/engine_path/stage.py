@@ -19,6 +19,7 @@ from gateway.engine.health import Health
 from gateway.engine.lanes import Lanes
 from gateway.engine.order import Order
 from gateway.engine.race import Races
+from gateway.engine.room import Room
 from gateway.engine.route import Route
 from gateway.engine.timing import Timing
 from gateway.engine.wire import Wire
@@ -165,7 +166,8 @@ class Replica:
         self.metrics = Metrics("test", "test")
         self.edits = Edits(stage.line, name, clock=clock.now_ms, dead_ms=round(timing.dead_after_s * 1000))
         wire = Wire(egress, stage.shelf, stage.pictures, clock)
-        delivery = Delivery(wire, stage.pictures, stage.shelf, clock, timing)
+        room = Room.of_picture_bytes(current, clock, self.metrics)
+        delivery = Delivery(wire, stage.pictures, stage.shelf, room, clock, timing)
         witness = Witness(self.metrics, current, tracer)
         runner = Runner(wire, self.edits, clock, witness, timing)
         self.health = Health(current, SharedHealth(stage.line, name), self.metrics, clock)

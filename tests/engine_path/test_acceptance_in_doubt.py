@@ -5,7 +5,7 @@ from typing import cast
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from gateway.engine.engine import Overloaded
+from gateway.engine.overload import Overloaded
 from gateway.ledger.entries import entry
 from gateway.state import keys
 from gateway.state.budgets import Balance, Budgets

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from gateway.engine.engine import MOST_DEFECTS, NoOffer, Overloaded
+from gateway.engine.engine import MOST_DEFECTS, NoOffer
+from gateway.engine.overload import Overloaded
 from gateway.state.connection import StoreUnavailable
 from gateway.state.edits import Edits
 from gateway.state.records import AttemptState, EditRecord, Status

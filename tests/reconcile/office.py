@@ -9,6 +9,7 @@ from gateway.engine.handover import HandOver
 from gateway.engine.inquiry import Inquiry
 from gateway.engine.late import Resolver
 from gateway.engine.reconcile import Lease, Reconciler
+from gateway.engine.room import Room
 from gateway.engine.timing import Timing
 from gateway.engine.wire import Wire
 from gateway.engine.witness import Witness
@@ -58,7 +59,8 @@ class Clerk:
         self.office, self.stage, self.metrics = office, stage, Metrics("test", "test")
         wire = Wire(egress, stage.shelf, stage.pictures, clock)
         witness, inquiry = Witness(self.metrics, current), Inquiry(wire, clock)
-        delivery = Delivery(wire, stage.pictures, stage.shelf, clock, timing)
+        room = Room.of_picture_bytes(current, clock, self.metrics)
+        delivery = Delivery(wire, stage.pictures, stage.shelf, room, clock, timing)
         handover = HandOver(egress, stage.shelf, clock)
         corrections, edits = office.corrections, Edits(stage.line, name, clock=clock.now_ms)
         self.resolver = Resolver(current, corrections, inquiry, delivery, handover, witness, clock, timing)

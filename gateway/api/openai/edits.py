@@ -11,18 +11,21 @@ from typing import Any
 import msgspec
 from litestar import MediaType, Response, post
 from litestar.response import Stream
+from msgspec import Struct
 
-from gateway.api.acceptance import begin
+from adapters.contract import Adjustment
+from gateway.api.acceptance import Begun, begin
 from gateway.api.context import Context, Given
 from gateway.api.documents import ImageEditOperation
 from gateway.api.edits import ended_problem
 from gateway.api.openai.answers import ImagesAnswer, completed_events, headers_of, images_answer
 from gateway.api.openai.errors import in_openais_shape
-from gateway.api.openai.requests import ImageEdit, read_image_edit
+from gateway.api.openai.requests import read_image_edit
 from gateway.api.problems import ProblemError
 from gateway.api.problems import answer as problem_answer
 from gateway.api.requests import AnyRequest
 from gateway.observe import log
+from gateway.settings import Key
 from gateway.state.records import EditRecord, Status
 
 ROUTE = "POST /v1/images/edits"
@@ -38,8 +41,7 @@ async def create_image_edit(request: AnyRequest, context: Given) -> Response[Any
     """OpenAI's images edit, for its official SDKs unchanged but for address and key. Waits for the edit's end."""
     key = context.gate.caller(request, "edit")
     headers = {"x-request-id": context.clock.random_bytes(12).hex(), **await context.admission.rate(key)}
-    asked = await read_image_edit(request, context.settings)
-    begun = await begin(request, context, key, asked.form, route=ROUTE, patience_s=CREATION_S)
+    begun, asked = await _begin(request, context, key)
     headers |= {**begun.headers, "x-kontext-edit-id": begun.record.id}
     patience_s, root = patience(request.headers.get("x-stainless-read-timeout", "")), context.root(request)
     if asked.stream:
@@ -51,6 +53,20 @@ async def create_image_edit(request: AnyRequest, context: Given) -> Response[Any
     answer = await _answer(context, record, asked, root)
     content = msgspec.json.encode(answer)
     return Response(content, media_type=MediaType.JSON, headers={**headers, **headers_of(answer)})
+
+
+class _Asked(Struct, frozen=True):
+    """What is left to know of a request once its edit has begun: not its pictures, which would be held till the end."""
+
+    stream: bool
+    adjustments: tuple[Adjustment, ...]
+
+
+async def _begin(request: AnyRequest, context: Context, key: Key) -> tuple[Begun, _Asked]:
+    with context.door.passed(request, key):
+        asked = await read_image_edit(request, context.settings)
+        begun = await begin(request, context, key, asked.form, route=ROUTE, patience_s=CREATION_S)
+        return begun, _Asked(asked.stream, asked.adjustments)
 
 
 def patience(read_timeout: str) -> float:
@@ -72,7 +88,7 @@ async def _ended(context: Context, record: EditRecord, seconds: float) -> EditRe
     return record
 
 
-async def _answer(context: Context, record: EditRecord, asked: ImageEdit, root: str) -> ImagesAnswer:
+async def _answer(context: Context, record: EditRecord, asked: _Asked, root: str) -> ImagesAnswer:
     edit = await context.answers.edit(record, root)
     return images_answer(edit, record.finished_ms // 1000, asked.adjustments)
 
@@ -95,7 +111,7 @@ def _refused(problem: ProblemError, headers: dict[str, str]) -> Response[bytes]:
 
 
 async def _events(
-    context: Context, record: EditRecord, asked: ImageEdit, root: str, patience_s: float
+    context: Context, record: EditRecord, asked: _Asked, root: str, patience_s: float
 ) -> AsyncGenerator[bytes]:
     """Ends with `image_edit.completed` or `error`, whatever happens: clients take a stream that just ends for a good
     one. No provider shows a picture half made, so there are no partial ones."""

@@ -22,6 +22,7 @@ from gateway.api.requests import (
     decoded,
     invalid,
     taken_apart,
+    whole,
 )
 from gateway.settings import Settings
 
@@ -81,7 +82,7 @@ async def read_image_edit(request: AnyRequest, settings: Settings) -> ImageEdit:
     if kind == "multipart/form-data":
         return translated(await taken_apart(list((await request.form()).multi_items())), settings, strict=False)
     if kind in ("application/json", ""):
-        return translated(Parts(decoded(await request.body(), dict[str, object])), settings, strict=True)
+        return translated(Parts(decoded(await whole(request), dict[str, object])), settings, strict=True)
     expected = "multipart/form-data or application/json"
     raise ProblemError("unsupported_media_type", f"{kind[:60]!r} is not taken here", expected=expected)
 
