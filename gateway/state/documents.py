@@ -11,7 +11,7 @@ import msgspec
 from msgspec.structs import replace
 
 from gateway.ledger.rows import Row
-from gateway.state.records import AttemptRecord, AttemptState, EditRecord, End, Status
+from gateway.state.records import VERSION, AttemptRecord, AttemptState, EditRecord, End, Status
 
 _edit = msgspec.json.Decoder(EditRecord)
 _attempt = msgspec.json.Decoder(AttemptRecord)
@@ -52,10 +52,12 @@ def write_row(row: Row) -> bytes:
 
 
 def read_edit(fields: Mapping[bytes, bytes]) -> EditRecord:
-    """The record from its hash. Raises `msgspec.ValidationError` for a schema that this release cannot read."""
-    count = int(fields[b"attempts"])
+    """The record from its hash. Raises `ValueError` for a schema that this release cannot read."""
+    count, record = int(fields[b"attempts"]), _edit.decode(fields[b"document"])
+    if record.version > VERSION:
+        raise ValueError(f"the record has schema {record.version}, and this release reads up to {VERSION}")
     return replace(
-        _edit.decode(fields[b"document"]),
+        record,
         status=Status(fields[b"status"].decode()),
         owner=fields[b"owner"].decode(),
         epoch=int(fields[b"epoch"]),

@@ -10,6 +10,9 @@ from adapters.contract import Edit, FailureKind, Fate, HttpCall, ImageFormat, Ti
 from policies.hedge import Terms as Hedge
 from policies.plans import Plan
 
+VERSION = 1
+"""Of the record's schema. Raised where a release before could go wrong with what this one writes."""
+
 
 class Status(StrEnum):
     QUEUED = "queued"
@@ -171,7 +174,7 @@ class EditRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
     hedge: Hedge | None = None
     trace_id: str | None = None
     span_id: str | None = None
-    version: int = 1
+    version: int = VERSION
     status: Status = Status.QUEUED
     owner: str = ""
     epoch: int = 0

@@ -9,7 +9,7 @@ import re
 import signal
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -41,10 +41,12 @@ def environment(**more: str) -> dict[str, str]:
     return {**kept, "PYTHONPATH": os.getcwd(), **more}
 
 
-async def kontext(*words: str, cwd: Path, within_s: float = 60, **env: str) -> tuple[int, str, str]:
-    """Runs a command to its end: exit code, output, errors."""
+async def kontext(
+    *words: str, cwd: Path, within_s: float = 60, program: Sequence[str] = KONTEXT, **env: str
+) -> tuple[int, str, str]:
+    """Runs a command to its end: exit code, output, errors. `program`: of another installation."""
     process = await asyncio.create_subprocess_exec(
-        *KONTEXT, *words, cwd=cwd, env=environment(**env), stdin=DEVNULL, stdout=PIPE, stderr=PIPE
+        *program, *words, cwd=cwd, env=environment(**env), stdin=DEVNULL, stdout=PIPE, stderr=PIPE
     )
     try:
         out, err = await asyncio.wait_for(process.communicate(), within_s)
@@ -63,12 +65,12 @@ class Server:
         self.process, self.url = process, ""
 
     @classmethod
-    async def start(cls, *words: str, cwd: Path, **env: str) -> "Server":
+    async def start(cls, *words: str, cwd: Path, program: Sequence[str] = KONTEXT, **env: str) -> "Server":
         """Ready when this returns: the command's first line names its address."""
         log = (cwd / "servers.log").open("ab")
         try:
             process = await asyncio.create_subprocess_exec(
-                *KONTEXT, *words, cwd=cwd, env=environment(**env), stdin=DEVNULL, stdout=PIPE, stderr=log
+                *program, *words, cwd=cwd, env=environment(**env), stdin=DEVNULL, stdout=PIPE, stderr=log
             )
         finally:
             log.close()
@@ -100,8 +102,9 @@ class Field:
         self.folder, self.stand_ins, self.http, self._stack = folder, stand_ins, http, stack
         self.config = folder / "kontext.toml"
 
-    async def gateway(self) -> Server:
-        server = await Server.start("serve", "--config", str(self.config), "--port", "0", cwd=self.folder)
+    async def gateway(self, program: Sequence[str] = KONTEXT, **env: str) -> Server:
+        words = ("serve", "--config", str(self.config), "--port", "0")
+        server = await Server.start(*words, cwd=self.folder, program=program, **env)
         self._stack.push_async_callback(server.end, signal.SIGKILL)
         return server
 

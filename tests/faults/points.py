@@ -92,7 +92,7 @@ FAULT_POINTS: dict[str, FaultPoint] = {
     "F23": FaultPoint(
         "reload, rolling restart",
         "no lost job",
-        ("engine_path/test_reloaded.py", "end_to_end/test_reload.py", f"{SLEEPS}"),
+        ("engine_path/test_reloaded.py", "end_to_end/test_reload.py", "newcomer/test_walk.py", f"{SLEEPS}"),
     ),
     "F24": FaultPoint("SIGTERM with many edits in flight", "handed over; none lost", ("faults/test_sigterm.py",)),
     "F25": FaultPoint(

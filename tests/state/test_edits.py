@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 from adapters.contract import Step
 from gateway.state import edits as edits_module
 from gateway.state.edits import Edits, Fenced, IllegalMove, NoPermit, Permit
-from gateway.state.records import AttemptRecord, AttemptState, EditRecord, Status
+from gateway.state.records import VERSION, AttemptRecord, AttemptState, EditRecord, Status
 from tests.state.moves import ATTEMPT_MOVES, ENDS, STATUS_MOVES
 from tests.state.samples import HandClock, attempt, edit_record, end, settled, whole_store
 
@@ -397,3 +397,11 @@ class TestForwardOnly:
             await edits.store(record, attempt())
         with pytest.raises(IllegalMove, match="never opened"):
             await edits.close(record, settled())
+
+
+async def test_a_record_of_a_schema_to_come_is_not_half_understood(store: Redis):
+    """A release reads its own and the one before; what a later one wrote waits for a replica of that release."""
+    edits = Edits(store, "one")
+    record, _ = await edits.accept(replace(edit_record(), version=VERSION + 1), None, None)
+    with pytest.raises(ValueError, match=f"reads up to {VERSION}"):
+        await edits.get(record.id)
