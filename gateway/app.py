@@ -70,6 +70,7 @@ from gateway.engine.timing import Timing
 from gateway.engine.wire import Wire
 from gateway.engine.witness import Witness
 from gateway.identity import replica_id
+from gateway.keeper import Keeper
 from gateway.ledger.outbox import Outbox
 from gateway.local.app import create_app as create_local_app
 from gateway.observe import Metrics
@@ -93,6 +94,7 @@ from gateway.state.health import SharedHealth
 from gateway.state.listing import Listing
 from gateway.state.patience import Patience
 from gateway.state.rates import Rates
+from gateway.state.references import References
 from gateway.state.revoked import Revoked
 from gateway.task import running
 from gateway.webhooks.postman import Postman
@@ -229,7 +231,9 @@ async def _open(settings: Settings, clock: Clock, timing: Timing, stack: AsyncEx
     stack.push_async_callback(tracer.aclose)
     witness = Witness(metrics, current, tracer)
     runner = Runner(wire, kept, clock, witness, timing)
-    delivery = Delivery(wire, pictures, results, room, clock, timing)
+    patience = Patience(clock, settings.state.patience_s)
+    keeper = Keeper(results, References(store), patience, clock, settings.retention_s)
+    delivery = Delivery(wire, pictures, keeper, room, clock, timing)
     checkup = Health(current, SharedHealth(store, replica), metrics, clock)
     await checkup.start()
     stack.push_async_callback(checkup.aclose)
@@ -238,7 +242,6 @@ async def _open(settings: Settings, clock: Clock, timing: Timing, stack: AsyncEx
     races = Races(current, kept, corrections, lanes, checkup, witness, clock, timing)
     route = Route(current, kept, lanes, races, checkup, witness, clock, timing)
     handover = HandOver(egress, results, clock)
-    patience = Patience(clock, settings.state.patience_s)
     engine = Engine(current, kept, route, handover, checkup, witness, metrics, clock, timing, patience)
     await engine.start()
     stack.push_async_callback(engine.aclose)
@@ -269,7 +272,7 @@ async def _open(settings: Settings, clock: Clock, timing: Timing, stack: AsyncEx
         gate=Gate(current, revoked, clock),
         door=Door(engine, room, metrics),
         admission=Admission(Claims(store), Rates(store), clock.random_bytes, patience),
-        desk=Desk(current, Intake(egress, pictures, results, room), secrets[-1], purse, registrar, patience),
+        desk=Desk(current, Intake(egress, pictures, keeper, room), secrets[-1], purse, registrar, patience),
         engine=engine,
         health=checkup,
         edits=kept,

@@ -82,7 +82,7 @@ class Results:
         `ResultsUnavailable`."""
         try:
             with _available():
-                await self._put(_path(team, kind, digest), data)
+                await self._put(name_of(team, kind, digest), data)
         except ResultsUnavailable:
             self._takes = False
             raise
@@ -108,7 +108,7 @@ class Results:
         """The whole picture, checked against its digest. Raises `MissingPicture` and `ResultsUnavailable`."""
         with _available():
             try:
-                found = await obstore.get_async(self._store, _path(team, kind, digest))
+                found = await obstore.get_async(self._store, name_of(team, kind, digest))
                 data = bytes(await found.bytes_async())
             except FileNotFoundError:
                 raise MissingPicture(kind) from None
@@ -120,7 +120,7 @@ class Results:
         """The picture in pieces, its content unchecked. With `size`, one of another length counts as missing, which is
         what a power cut leaves. Raises `MissingPicture`."""
         try:
-            found = await obstore.get_async(self._store, _path(team, kind, digest))
+            found = await obstore.get_async(self._store, name_of(team, kind, digest))
         except FileNotFoundError:
             raise MissingPicture(kind) from None
         if size is not None and found.meta["size"] != size:
@@ -128,11 +128,16 @@ class Results:
         return Stream(found.meta["size"], _chunks(found))
 
     async def delete(self, team: str, kind: Kind, digest: str) -> None:
-        """Gone afterwards, whether or not it was there."""
-        try:
-            await obstore.delete_async(self._store, _path(team, kind, digest))
-        except FileNotFoundError:
-            return
+        """Gone afterwards, whether or not it was there. Raises `ResultsUnavailable`."""
+        await self.remove(name_of(team, kind, digest))
+
+    async def remove(self, name: str) -> None:
+        """As `delete`, by its whole name."""
+        with _available():
+            try:
+                await obstore.delete_async(self._store, name)
+            except FileNotFoundError:
+                return
 
 
 @contextmanager
@@ -156,7 +161,8 @@ def _folder(url: str) -> Path:
     return folder
 
 
-def _path(team: str, kind: Kind, digest: str) -> str:
+def name_of(team: str, kind: Kind, digest: str) -> str:
+    """A picture's name in the store, `team/kind/digest`."""
     if not _TEAM.fullmatch(team):
         raise ValueError(f"a team's name is 1 to 64 of a-z, 0-9, _ and -, not {team!r}")
     if not _DIGEST.fullmatch(digest):

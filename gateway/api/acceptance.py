@@ -68,7 +68,7 @@ async def _accepted(
             with context.door.refusing():
                 context.engine.refuse_when_leaving()  # before any picture is fetched
                 context.engine.refuse_when_full(key.team)
-                order = await context.desk.order(form, key, identity, _trace(request))
+                order = await context.desk.order(form, key, identity, _trace(request), context.engine.new_id())
                 return await context.engine.accept(structs.replace(order, claim=claim))
         except NoOffer as refused:
             raise no_offer(refused.plan, for_now=refused.for_now) from None

@@ -14,6 +14,7 @@ from gateway.current import Current
 from gateway.egress import Refused
 from gateway.engine.intake import InputRefused, Intake, Source
 from gateway.engine.order import Order
+from gateway.keeper import of_input
 from gateway.observe.tracecontext import TraceContext
 from gateway.secret import Secret
 from gateway.settings import Key
@@ -38,14 +39,15 @@ class Desk(Struct, frozen=True):
     registrar: Registrar
     patience: Patience
 
-    async def order(self, form: Form, key: Key, identity: Identity, trace: TraceContext | None) -> Order:
+    async def order(self, form: Form, key: Key, identity: Identity, trace: TraceContext | None, edit_id: str) -> Order:
         """Raises a problem that names the field, before anything is spent."""
         request = form.request
         policy = self._policy(request, key)
         self._known(request)
         webhook = await self._webhook(request, key.team)
-        pictures = await self._pictures(form, key.team)
+        pictures = await self._pictures(form, key.team, edit_id)
         return Order(
+            id=edit_id,
             team=key.team,
             key_id=key.id,
             edit=edit_of(request, pictures),
@@ -87,9 +89,9 @@ class Desk(Struct, frozen=True):
             invalid("webhook_url", f"lies under {endpoint.id}, which is disabled", way)
         return Webhook(endpoint.id, url)
 
-    async def _pictures(self, form: Form, team: str) -> dict[str, Picture]:
+    async def _pictures(self, form: Form, team: str, edit_id: str) -> dict[str, Picture]:
         try:
-            return await self.intake.take(team, sources(form))
+            return await self.intake.take(team, sources(form), of_input(edit_id))
         except InputRefused as refused:
             invalid(refused.field, refused.detail, refused.expected)
 

@@ -85,7 +85,7 @@ async def create_quote(request: AnyRequest, context: Given) -> QuoteAnswer:
     with context.door.passed(request, key, edits=False):
         form = await read_body(request)
         identity = Identity(fingerprint=fingerprint(form), key=sent_key)
-        order = await context.desk.order(form, key, identity, None)
+        order = await context.desk.order(form, key, identity, None, context.engine.new_id())
     return _quote(context, order, context.engine.plan(order), await context.desk.purse.left(key))
 
 

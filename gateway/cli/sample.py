@@ -71,6 +71,7 @@ def plans(settings: Settings, asked: Sample, moment: Moment) -> tuple[Facts, dic
 def _plan(settings: Settings, asked: Sample, moment: Moment, policy: Policy, facts: Facts) -> Plan:
     team = settings.teams.get(moment.team or "")
     order = Order(
+        id="",
         team=moment.team or "",
         key_id="",
         edit=edit_of(asked.form.request, asked.pictures),

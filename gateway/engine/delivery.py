@@ -16,8 +16,9 @@ from gateway.engine.exchange import exchange
 from gateway.engine.room import Room
 from gateway.engine.timing import Timing
 from gateway.engine.wire import Wire
+from gateway.keeper import Keeper, of_result
 from gateway.pictures import BadPicture, Original, Pictures
-from gateway.results import MissingPicture, Results
+from gateway.results import MissingPicture
 from gateway.settings import Provider
 from gateway.state.records import EditRecord, Image
 
@@ -50,9 +51,9 @@ class Delivery:
     """`room` is that of picture bytes: what was paid for waits for it, and is never refused."""
 
     def __init__(
-        self, wire: Wire, pictures: Pictures, results: Results, room: Room, clock: Clock, timing: Timing
+        self, wire: Wire, pictures: Pictures, keeper: Keeper, room: Room, clock: Clock, timing: Timing
     ) -> None:
-        self._wire, self._pictures, self._results, self._room = wire, pictures, results, room
+        self._wire, self._pictures, self._keeper, self._room = wire, pictures, keeper, room
         self._clock, self._timing = clock, timing
 
     async def deliver(
@@ -105,7 +106,8 @@ class Delivery:
             )
         except BadPicture:
             return None
-        await self._results.put(job.record.team, "results", checked.digest, checked.data)
+        reference = of_result(job.record.id, job.record.wish.output.ttl_s or self._keeper.keep_s)
+        await self._keeper.put(job.record.team, "results", checked.digest, checked.data, reference)
         return Image(
             digest=checked.digest,
             format=checked.format,
@@ -125,7 +127,7 @@ class Delivery:
 
         async def load() -> bytes | None:
             try:
-                return await self._results.get(record.team, "inputs", picture.digest)
+                return await self._keeper.results.get(record.team, "inputs", picture.digest)
             except MissingPicture:
                 return None
 

@@ -108,6 +108,10 @@ class Engine:
 
     # --- the way in -----------------------------------------------------------------------------------------------
 
+    def new_id(self) -> str:
+        """Of an edit to be: what is kept for it names it before it is accepted."""
+        return edit_id(self._clock.now_ms(), self._clock.random_bytes(10))
+
     def plan(self, order: Order) -> Plan:
         """What an order accepted now would do. The same code answers quotes."""
         facts = self._facts(order)
@@ -185,10 +189,9 @@ class Engine:
         return bool(plan(order.edit, wished, order.policy, settings.offers, facts).candidates)
 
     def _record(self, order: Order) -> EditRecord:
-        identity = edit_id(self._clock.now_ms(), self._clock.random_bytes(10))
-        trace = self._witness.began(identity, order.trace)
+        trace = self._witness.began(order.id, order.trace)
         return EditRecord(
-            id=identity,
+            id=order.id,
             team=order.team,
             key_id=order.key_id,
             origin=order.origin or self._clock.random_bytes(16).hex(),

@@ -8,8 +8,11 @@ from gateway.egress import INPUT, Egress, EgressError, Refusal
 from gateway.engine.overload import Overloaded, Reason
 from gateway.engine.room import Room
 from gateway.engine.wire import USER_AGENT
+from gateway.keeper import Keeper
 from gateway.pictures import BadPicture, CheckedInput, Pictures, PoolFull
-from gateway.results import Results, ResultsUnavailable
+from gateway.results import ResultsUnavailable
+from gateway.state.connection import StoreUnavailable
+from gateway.state.references import Reference
 
 Source = str | bytes
 """A reference (an http(s) URL or a data URI), or the bytes of an uploaded file."""
@@ -30,39 +33,42 @@ class Intake:
     """`room` is that of picture bytes. What came in a request's body is held by whoever read it; what is fetched counts
     as the largest until it is here."""
 
-    def __init__(self, egress: Egress, pictures: Pictures, results: Results, room: Room) -> None:
-        self._egress, self._pictures, self._results, self._room = egress, pictures, results, room
+    def __init__(self, egress: Egress, pictures: Pictures, keeper: Keeper, room: Room) -> None:
+        self._egress, self._pictures, self._keeper, self._room = egress, pictures, keeper, room
 
-    async def take(self, team: str, sources: Mapping[str, Source]) -> dict[str, Picture]:
-        """Every picture of a request, by the field that named it. Raises `InputRefused` for the first bad one,
-        `Overloaded` when too many wait, and `ResultsUnavailable` where they cannot be kept."""
+    async def take(self, team: str, sources: Mapping[str, Source], reference: Reference) -> dict[str, Picture]:
+        """Every picture of a request, by the field that named it, kept for whoever `reference` says. Raises
+        `InputRefused` for the first bad one, `Overloaded` when too many wait, and `ResultsUnavailable` or
+        `StoreUnavailable` where they cannot be kept."""
         try:
             async with asyncio.TaskGroup() as group:
-                taken = {field: group.create_task(self._one(team, field, one)) for field, one in sources.items()}
-        except* (InputRefused, Overloaded, ResultsUnavailable) as problems:
+                taken = {
+                    field: group.create_task(self._one(team, field, one, reference)) for field, one in sources.items()
+                }
+        except* (InputRefused, Overloaded, ResultsUnavailable, StoreUnavailable) as problems:
             raise problems.exceptions[0] from None
         return {field: task.result() for field, task in taken.items()}
 
-    async def _one(self, team: str, field: str, source: Source) -> Picture:
+    async def _one(self, team: str, field: str, source: Source, reference: Reference) -> Picture:
         if isinstance(source, bytes) or not source.startswith(("http://", "https://")):
-            return await self._kept(team, field, source)
+            return await self._kept(team, field, source, reference)
         try:
             async with asyncio.timeout(ROOM_S) as patience, self._room.patiently(team, INPUT.answer_bytes) as hold:
                 patience.reschedule(None)
                 fetched = await self._fetched(field, source)
                 hold.resize(len(fetched))
-                return await self._kept(team, field, fetched)
+                return await self._kept(team, field, fetched, reference)
         except TimeoutError:
             raise Overloaded(Reason.PICTURE_BYTES, round(ROOM_S)) from None
 
-    async def _kept(self, team: str, field: str, source: Source) -> Picture:
+    async def _kept(self, team: str, field: str, source: Source, reference: Reference) -> Picture:
         try:
             checked = await self._checked(field, source)
         except BadPicture as error:
             raise InputRefused(field, str(error), "a JPEG, PNG or WebP of at most 20 MB and 25 megapixels") from None
         except PoolFull:
             raise Overloaded(Reason.CHECKING, CHECKING_S) from None
-        await self._results.put(team, "inputs", checked.picture.digest, checked.data)
+        await self._keeper.put(team, "inputs", checked.picture.digest, checked.data, reference)
         return checked.picture
 
     async def _checked(self, field: str, source: Source) -> CheckedInput:

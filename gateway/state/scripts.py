@@ -47,9 +47,13 @@ class Step(StrEnum):
     COLLECT = "collect"
     TRIED = "tried"
     REDELIVER = "redeliver"
+    REFER = "refer"
+    RELEASE_PICTURE = "release_picture"
+    SWEEP = "sweep"
+    SWEPT = "swept"
 
 
-LIBRARIES = ("prelude", "money", "ending", "telling", "posting")
+LIBRARIES = ("prelude", "money", "ending", "telling", "posting", "references")
 """Put before every step, in this order: Redis scripts cannot include one another."""
 
 _WAIT_MS = 500

@@ -24,6 +24,7 @@ from gateway.engine.route import Route
 from gateway.engine.timing import Timing
 from gateway.engine.wire import Wire
 from gateway.engine.witness import Witness
+from gateway.keeper import Keeper
 from gateway.observe import Metrics
 from gateway.observe.tracing import Tracer
 from gateway.pictures import Pictures
@@ -34,6 +35,7 @@ from gateway.state.edits import Edits
 from gateway.state.health import SharedHealth
 from gateway.state.patience import Patience
 from gateway.state.records import EditRecord, Output, Wish
+from gateway.state.references import References
 from policies.plans import Policy
 from tests.engine_path.hand_clock import HandClock, Metronome
 from tests.engine_path.runflow_lines import RunflowLines
@@ -167,7 +169,8 @@ class Replica:
         self.edits = Edits(stage.line, name, clock=clock.now_ms, dead_ms=round(timing.dead_after_s * 1000))
         wire = Wire(egress, stage.shelf, stage.pictures, clock)
         room = Room.of_picture_bytes(current, clock, self.metrics)
-        delivery = Delivery(wire, stage.pictures, stage.shelf, room, clock, timing)
+        keeper = Keeper(stage.shelf, References(stage.line, clock.now_ms), Patience(clock, 0), clock, 7 * 86_400.0)
+        delivery = Delivery(wire, stage.pictures, keeper, room, clock, timing)
         witness = Witness(self.metrics, current, tracer)
         runner = Runner(wire, self.edits, clock, witness, timing)
         self.health = Health(current, SharedHealth(stage.line, name), self.metrics, clock)
@@ -222,7 +225,7 @@ class Replica:
             max_cost_micro=max_cost_micro,
         )
         policy = Policy(name="any", tier=Tier.PREVIEW, offers=models)
-        return Order(team=TEAM, key_id="ci", edit=edit, wish=wish, policy=policy)
+        return Order(id=self.engine.new_id(), team=TEAM, key_id="ci", edit=edit, wish=wish, policy=policy)
 
     async def ended(self, record: EditRecord) -> EditRecord:
         """The edit's end, when everything went by the script."""

@@ -159,6 +159,7 @@ async def test_an_edit_whose_input_is_gone_fails_and_buys_nothing(stage: Stage):
     wish = Wish(tier=Tier.PREVIEW, policy="any", models=(RUNWARE_PRO,))
     policy = Policy(name="any", tier=Tier.PREVIEW, offers=(RUNWARE_PRO,))
     edit = Edit(prompt="Make it blue", images=(gone,))
-    record = await replica.engine.accept(Order(team=TEAM, key_id="ci", edit=edit, wish=wish, policy=policy))
+    order = Order(id=replica.engine.new_id(), team=TEAM, key_id="ci", edit=edit, wish=wish, policy=policy)
+    record = await replica.engine.accept(order)
     ended = await replica.ended(record)
     assert (ended.status, ended.attempts[0].failure, bought(stage)) == (Status.FAILED, FailureKind.INVALID, 0)

@@ -8,11 +8,11 @@ from tests.engine_path.script import LOCAL, PICTURES, RUNFLOW, RUNWARE, Request
 from tests.engine_path.stage import PREVIEW, PROMPT, RESULT, RUNFLOW_PRO, RUNWARE_PRO, TEAM, Stage, edited
 
 
-async def test_runware_takes_two_round_trips_to_the_store(stage: Stage):
+async def test_runware_takes_two_round_trips_to_the_store_and_one_for_its_picture(stage: Stage):
     replica = stage.replica()
     stage.script.at(RUNWARE, stage.runware.acked, stage.runware.working, stage.runware.finished())
     record = await replica.run(RUNWARE_PRO)
-    assert stage.line.steps == [Step.ACCEPT, Step.FINISH]
+    assert stage.line.steps == [Step.ACCEPT, Step.REFER, Step.FINISH]
     assert stage.script.told(RUNWARE) == ["imageInference", "getResponse", "getResponse"]
     assert record.status is Status.SUCCEEDED
     assert record.end is not None
@@ -36,7 +36,7 @@ async def test_runflow_takes_one_more_for_the_run_id_that_only_its_reply_tells(s
     stage.script.at(RUNFLOW, stage.runflow.created, first_poll, stage.runflow.succeeded())
     record = await replica.accept(RUNFLOW_PRO)
     ended = await replica.ended(record)
-    assert stage.line.steps == [Step.ACCEPT, Step.STORE, Step.FINISH]
+    assert stage.line.steps == [Step.ACCEPT, Step.STORE, Step.REFER, Step.FINISH]
     assert ended.status is Status.SUCCEEDED
     assert stage.script.to(RUNFLOW)[0].fresh, "a reused connection could break in a way that does not tell"
     assert not stage.script.to(RUNFLOW)[1].fresh
@@ -60,11 +60,11 @@ async def test_a_large_picture_is_uploaded_first_and_only_the_run_that_buys_is_s
     assert stage.script.told(RUNFLOW) == ["upload", "confirm", "run", "poll"]
 
 
-async def test_the_local_server_takes_two_round_trips_and_costs_nothing(stage: Stage):
+async def test_the_local_server_takes_no_more_and_costs_nothing(stage: Stage):
     replica = stage.replica()
     stage.script.at(LOCAL, edited)
     record = await replica.run(PREVIEW)
-    assert stage.line.steps == [Step.ACCEPT, Step.FINISH]
+    assert stage.line.steps == [Step.ACCEPT, Step.REFER, Step.FINISH]
     assert (record.status, record.attempts[0].cost_micro, record.attempts[0].cost_source) == (
         Status.SUCCEEDED,
         0,

@@ -73,7 +73,7 @@ async def test_the_second_runner_delivers_and_the_outrun_first_is_booked_when_it
     assert len(stage.script.taken) == 2
     assert wasted(replica, RUNWARE_PRO) == pytest.approx(0.04)
     assert stage.line.steps == [
-        Step.ACCEPT, Step.STORE, Step.OPEN, Step.STORE, Step.CLOSE, Step.FINISH, Step.RESOLVE,
+        Step.ACCEPT, Step.STORE, Step.OPEN, Step.STORE, Step.REFER, Step.CLOSE, Step.FINISH, Step.RESOLVE,
     ]  # fmt: skip
 
 
@@ -95,7 +95,7 @@ async def test_nobody_runs_beside_whom_the_team_did_not_buy(stage: Stage):
     replica = stage.replica()
     stage.script.at(RUNWARE, stage.runware.acked, *[stage.runware.working] * 6, stage.runware.finished())
     record = await replica.run(RUNWARE_PRO, RUNFLOW_PRO)
-    assert (stage.line.steps, len(record.attempts)) == ([Step.ACCEPT, Step.FINISH], 1)
+    assert (stage.line.steps, len(record.attempts)) == ([Step.ACCEPT, Step.REFER, Step.FINISH], 1)
 
 
 async def test_a_local_runner_is_preferred_costs_nothing_and_needs_no_money(stage: Stage):

@@ -380,14 +380,14 @@ async def test_a_post_that_did_not_begin_within_two_seconds_is_stamped_anew(stag
     stage.script.at(RUNWARE, stage.script.first(look, stage.runware.acked), stage.runware.finished())
     record = await replica.accept(RUNWARE_PRO)
     await replica.ended(record)
-    assert stage.line.steps == [Step.ACCEPT, Step.STORE, Step.FINISH]
+    assert stage.line.steps == [Step.ACCEPT, Step.STORE, Step.REFER, Step.FINISH]
 
 
 async def test_a_post_within_two_seconds_is_not(stage: Stage):
     stage.shelf.pauses_s = [1.5]
     stage.script.at(RUNWARE, stage.runware.acked, stage.runware.finished())
     await stage.replica().run(RUNWARE_PRO)
-    assert stage.line.steps == [Step.ACCEPT, Step.FINISH]
+    assert stage.line.steps == [Step.ACCEPT, Step.REFER, Step.FINISH]
 
 
 async def test_an_acceptance_whose_reply_came_late_is_stamped_anew(stage: Stage):

@@ -83,8 +83,8 @@ async def test_edits_that_meet_at_a_half_open_circuit_send_one(stage: Stage):
     stage.clock.forward(OPEN_S + 1)
     stage.script.at(RUNFLOW, stage.runflow.created, stage.runflow.succeeded())
     stage.script.at(RUNWARE, stage.runware.acked, stage.runware.finished())
-    order = replica.order(Edit(prompt=PROMPT, images=(await stage.keep(INPUT),)), FIRST, SECOND)
-    both = await asyncio.gather(replica.engine.accept(order), replica.engine.accept(order))
+    edit = Edit(prompt=PROMPT, images=(await stage.keep(INPUT),))
+    both = await asyncio.gather(*(replica.engine.accept(replica.order(edit, FIRST, SECOND)) for _ in range(2)))
     ended = [await replica.ended(record) for record in both]
     assert all(planned(record) == [FIRST, SECOND] for record in ended)
     assert sorted(offers(record) for record in ended) == [[FIRST], [SECOND]]
@@ -197,7 +197,7 @@ async def test_one_failure_is_enough_to_change_the_order_of_equals(stage: Stage)
     replica = stage.replica()
     edit = Edit(prompt="Make it blue", images=(await stage.keep(INPUT),))
     policy = Policy(name="any", tier=Tier.PREVIEW, order=("expected_cost",), offers=(FIRST, SECOND))
-    order = Order(team=TEAM, key_id="ci", edit=edit, wish=Wish(policy="any"), policy=policy)
+    order = Order(id="edit_1", team=TEAM, key_id="ci", edit=edit, wish=Wish(policy="any"), policy=policy)
     stage.script.at(RUNFLOW, stage.runflow.refused(503))
     await served(stage, replica)
     assert [one.offer for one in replica.engine.plan(order).candidates] == [SECOND, FIRST]

@@ -35,6 +35,7 @@ from gateway.state.budgets import Budgets
 from gateway.state.endpoints import Endpoints
 from gateway.state.patience import Patience
 from gateway.state.records import AttemptRecord, AttemptState
+from gateway.state.references import Reference
 from gateway.webhooks.registrar import Registrar
 from policies.candidates import provider_of
 from policies.plans import Plan
@@ -111,7 +112,7 @@ class Tray(Intake):
 
     def __init__(self) -> None: ...
 
-    async def take(self, team: str, sources: Mapping[str, Source]) -> dict[str, Picture]:
+    async def take(self, team: str, sources: Mapping[str, Source], reference: Reference) -> dict[str, Picture]:
         return {field: _picture(str(source)) for field, source in sources.items()}
 
 
@@ -135,7 +136,8 @@ class Counter:
 
     async def order(self, fields: dict[str, Any], key: Key, idempotency_key: str | None = None) -> Order:
         form = Form(read_json(msgspec.json.encode(fields)))
-        return await self.desk.order(form, key, Identity(fingerprint=fingerprint(form), key=idempotency_key), None)
+        identity = Identity(fingerprint=fingerprint(form), key=idempotency_key)
+        return await self.desk.order(form, key, identity, None, self.replica.engine.new_id())
 
     async def quoted(self, fields: dict[str, Any], key: Key, idempotency_key: str | None = None) -> Plan:
         return self.replica.engine.plan(await self.order(fields, key, idempotency_key))

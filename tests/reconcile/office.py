@@ -13,6 +13,7 @@ from gateway.engine.room import Room
 from gateway.engine.timing import Timing
 from gateway.engine.wire import Wire
 from gateway.engine.witness import Witness
+from gateway.keeper import Keeper
 from gateway.ledger.audit import Report, audit
 from gateway.ledger.book import Book
 from gateway.ledger.evidence import Bill, Charge
@@ -22,6 +23,8 @@ from gateway.observe import Metrics
 from gateway.state.budgets import Balance, Budgets, Scope, Window
 from gateway.state.corrections import Corrections
 from gateway.state.edits import Edits
+from gateway.state.patience import Patience
+from gateway.state.references import References
 from tests.engine_path.stage import TEAM, Replica, Stage
 
 MINUTE_S = 70
@@ -60,7 +63,8 @@ class Clerk:
         wire = Wire(egress, stage.shelf, stage.pictures, clock)
         witness, inquiry = Witness(self.metrics, current), Inquiry(wire, clock)
         room = Room.of_picture_bytes(current, clock, self.metrics)
-        delivery = Delivery(wire, stage.pictures, stage.shelf, room, clock, timing)
+        keeper = Keeper(stage.shelf, References(stage.line, clock.now_ms), Patience(clock, 0), clock, 7 * 86_400.0)
+        delivery = Delivery(wire, stage.pictures, keeper, room, clock, timing)
         handover = HandOver(egress, stage.shelf, clock)
         corrections, edits = office.corrections, Edits(stage.line, name, clock=clock.now_ms)
         self.resolver = Resolver(current, corrections, inquiry, delivery, handover, witness, clock, timing)

@@ -51,7 +51,7 @@ async def traced(replica: Replica, *offers: str, trace: TraceContext | None = CA
     edit = Edit(prompt=PROMPT, images=(await replica.stage.keep(INPUT),))
     wish = Wish(tier=Tier.PREVIEW, policy="any", models=offers)
     policy = Policy(name="any", tier=Tier.PREVIEW, offers=offers)
-    order = Order(team=TEAM, key_id="ci", edit=edit, wish=wish, policy=policy, trace=trace)
+    order = Order(id=replica.engine.new_id(), team=TEAM, key_id="ci", edit=edit, wish=wish, policy=policy, trace=trace)
     return await replica.engine.accept(order)
 
 
