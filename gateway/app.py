@@ -159,7 +159,6 @@ def create_app(context: Context) -> Litestar:
         # The framework's own log would hold request bodies, and stack traces in a form of its own.
         logging_config=None,
         request_max_body_size=BODY_BYTES,
-        multipart_form_part_limit=64,
     )
     add_requests(app.openapi_schema)
     add_answers(app.openapi_schema)

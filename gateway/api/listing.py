@@ -119,7 +119,7 @@ def _bound(moment_ms: int | None, skew_ms: int) -> str:
 def page_limit(text: str | None) -> int:
     if text is None:
         return USUAL
-    if not text.isdecimal() or not 1 <= int(text[:4]) <= MOST:
+    if not (text.isdecimal() and len(text) < 4 and 1 <= int(text) <= MOST):
         invalid("limit", f"{text[:20]!r} is not from 1 to {MOST}", f"1 to {MOST}")
     return int(text)
 

@@ -145,8 +145,9 @@ def on_http_error(request: Request[Any, Any, Any], error: HTTPException) -> Resp
     kind = _BY_STATUS.get(error.status_code)
     if kind is None:
         return on_error(request, error)
+    path = request.scope["path"]  # `request.url` cannot be read where the query is not UTF-8
     details = {
-        "not_found": f"nothing is served at {request.url.path}; GET /schema lists the addresses",
+        "not_found": f"nothing is served at {path}; GET /schema lists the addresses",
         "method_not_allowed": f"{request.method} is not taken here; GET /schema lists the methods",
         "too_large": "the body is over the limit; send smaller pictures, or addresses instead of data",
     }
@@ -188,5 +189,5 @@ def on_results_unavailable(_: Request[Any, Any, Any], error: ResultsUnavailable)
 
 def on_error(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """A defect of ours: the caller learns that it is one and nothing more; the log holds where."""
-    log.error("internal_error", route=request.url.path, error=type(error).__name__, exc_info=error)
+    log.error("internal_error", route=request.scope["path"], error=type(error).__name__, exc_info=error)
     return answer(ProblemError("internal", "an unexpected error; it is logged. Repeat with the same Idempotency-Key"))

@@ -9,12 +9,12 @@ from typing import Annotated, Any, Literal, NoReturn, TypeVar, cast
 
 import msgspec
 from litestar import Request
-from litestar.datastructures import UploadFile
 from msgspec import Meta, Struct, field
 
 from adapters.contract import AutoSize, ImageFormat, ModelSize, Pixels, Ratio, SizeWish, Tier
 from adapters.options import Options
 from gateway.api.choices import choices
+from gateway.api.forms import FormPart, form_parts
 from gateway.api.problems import ProblemError
 from gateway.money import micro_from_usd
 
@@ -82,7 +82,7 @@ async def read_body(request: AnyRequest) -> Form:
     """The body by its content type. The application's cap on bodies is enforced while they are read."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "multipart/form-data":
-        return await read_form(list((await request.form()).multi_items()))
+        return read_form(await form_parts(request))
     if kind in ("application/json", ""):
         return Form(read_json(await whole(request)))
     expected = "application/json or multipart/form-data"
@@ -220,36 +220,28 @@ class Parts(Struct, frozen=True):
         return {**document, "images": [f"part:{index}" for index in range(len(self.images))]}
 
 
-async def read_form(parts: list[tuple[str, str | UploadFile]]) -> Form:
+def read_form(parts: list[FormPart]) -> Form:
     """The request of a multipart form: pictures as files (`image`, `mask`), the fields as text, objects as JSON text,
     with dots (`output.format`) or with brackets (`metadata[campaign]`)."""
-    taken = await taken_apart(parts)
+    taken = taken_apart(parts)
     request = converted(taken.with_pictures(taken.document), EditRequest, strict=False)
     return Form(checked(request), taken.images, taken.mask)
 
 
-async def taken_apart(parts: list[tuple[str, str | UploadFile]]) -> Parts:
+def taken_apart(parts: list[FormPart]) -> Parts:
     document: dict[str, object] = {}
     images: list[bytes] = []
     mask: bytes | None = None
     for name, value in parts:
-        if not isinstance(value, UploadFile):
+        if isinstance(value, str):
             _place(document, name, value)
         elif _IMAGE.fullmatch(name):
-            images.append(await _read(value))
+            images.append(value)
         elif name == "mask" and mask is None:
-            mask = await _read(value)
+            mask = value
         else:
             invalid(name, "a file came where none is taken", "pictures as image (several times) and mask")
     return Parts(document, tuple(images), mask)
-
-
-async def _read(file: UploadFile) -> bytes:
-    """The framework keeps the form until the answer is out, an hour later perhaps: so the file is let go here."""
-    try:
-        return await file.read()
-    finally:
-        await file.close()
 
 
 def _place(document: dict[str, object], name: str, text: str) -> None:

@@ -1,7 +1,6 @@
 """A sample request for `kontext check`: what each policy would plan for it, by the code that plans edits, without a
 gateway. Nothing is measured here, so every offer is taken as healthy and as quick as its catalogue says."""
 
-import asyncio
 import re
 from collections.abc import Mapping
 
@@ -44,7 +43,7 @@ def sample(fields: dict[str, str], size: str) -> Sample:
     """The request of `fields`. Raises `click.UsageError` that names a wrong one."""
     width, height = _numbers("--picture", size, _SIZE, "such as 1500x1000")
     try:
-        form = asyncio.run(read_form([("images", "https://sample.invalid/photo.jpg"), *fields.items()]))
+        form = read_form([("images", "https://sample.invalid/photo.jpg"), *fields.items()])
     except ProblemError as problem:
         raise click.UsageError(f"{problem}; expected {problem.expected}") from None
     digests = {place: f"{number:064x}" for number, place in enumerate(sources(form))}

@@ -74,7 +74,7 @@ def spoken(handler: Handler[_Error], random_bytes: Callable[[int], bytes]) -> Ha
 
     def answered(request: Request[Any, Any, Any], error: _Error) -> Response[bytes]:
         response = handler(request, error)
-        if not request.url.path.startswith(ADDRESSES):
+        if not request.scope["path"].startswith(ADDRESSES):
             return response
         response.headers.setdefault("x-request-id", random_bytes(12).hex())
         return in_openais_shape(response)

@@ -10,6 +10,7 @@ from typing import Annotated, Literal, cast
 from msgspec import Meta, Struct
 
 from adapters.contract import Adjustment, ImageFormat, Tier
+from gateway.api.forms import form_parts
 from gateway.api.openai.models import fields_of
 from gateway.api.problems import ProblemError
 from gateway.api.requests import (
@@ -80,7 +81,7 @@ async def read_image_edit(request: AnyRequest, settings: Settings) -> ImageEdit:
     """Raises a problem that names the field, in the words of whichever request holds it."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "multipart/form-data":
-        return translated(await taken_apart(list((await request.form()).multi_items())), settings, strict=False)
+        return translated(taken_apart(await form_parts(request)), settings, strict=False)
     if kind in ("application/json", ""):
         return translated(Parts(decoded(await whole(request), dict[str, object])), settings, strict=True)
     expected = "multipart/form-data or application/json"
