@@ -23,6 +23,7 @@ from gateway.api import (
     listing,
     models,
     quotes,
+    replica,
     usage,
     webhooks,
 )
@@ -129,6 +130,9 @@ HANDLERS = (
     drain.drain_provider,
     drain.restore_provider,
     keys.revoke_key,
+    replica.read_replica,
+    replica.drain_replica,
+    replica.restore_replica,
     health.healthz,
     health.readyz,
     health.metrics,

@@ -132,16 +132,16 @@ async def _leave(context: Context) -> None:
     another replica."""
     half_s = context.settings.server.drain_s / 2
     log.info("leaving", drain_s=2 * half_s)
-    context.engine.warn()
+    context.engine.presence.warn()
     await context.clock.sleep(half_s)
-    context.engine.leave()
+    context.engine.presence.leave()
     context.feed.hang_up()
     await context.clock.sleep(half_s)
 
 
 def _watched(context: Context) -> App:
     watched = Traffic(cast("App", create_app(context)), context.metrics)
-    return Farewell(watched, lambda: context.engine.is_ready)
+    return Farewell(watched, lambda: context.engine.presence.is_ready)
 
 
 def _config(app: App) -> uvicorn.Config:

@@ -13,7 +13,8 @@ from gateway.api.problems import ProblemError, leaving
 from gateway.api.refusals import refuse
 from gateway.api.requests import AnyRequest, Form
 from gateway.api.routing import excluded
-from gateway.engine.engine import Leaving, NoOffer
+from gateway.engine.engine import NoOffer
+from gateway.engine.presence import Leaving
 from gateway.identity import EDIT_PREFIX
 from gateway.observe.tracecontext import TraceContext
 from gateway.observe.tracecontext import read as read_trace
@@ -66,7 +67,7 @@ async def _accepted(
     async with context.admission.holding(claim):
         try:
             with context.door.refusing():
-                context.engine.refuse_when_leaving()  # before any picture is fetched
+                context.engine.presence.refuse_new()  # before any picture is fetched
                 context.engine.refuse_when_full(key.team)
                 order = await context.desk.order(form, key, identity, _trace(request), context.engine.new_id())
                 return await context.engine.accept(structs.replace(order, claim=claim))

@@ -19,7 +19,7 @@ async def healthz() -> dict[str, str]:
 async def readyz(context: Given) -> dict[str, str]:
     """It can take edits: its store answers, and pictures can be kept. `configuration` is `refused` where the newest
     file was not taken: the log says why, and `revision` is the one in force."""
-    if not context.engine.is_ready:
+    if not context.engine.presence.is_ready:
         raise leaving()
     try:
         await context.edits.beat()

@@ -6,6 +6,7 @@ import rich_click as click
 from gateway.cli.audit import audit_command
 from gateway.cli.check import check
 from gateway.cli.demo import demo
+from gateway.cli.drain import drain
 from gateway.cli.edit import edit
 from gateway.cli.key import key
 from gateway.cli.lab import lab
@@ -30,5 +31,5 @@ def main() -> None:
     """
 
 
-for command in (serve, edit, quote, check, key, usage, top, audit_command, restore, rehearse, demo, lab, local):
+for command in (serve, edit, quote, check, key, usage, top, audit_command, restore, drain, rehearse, demo, lab, local):
     main.add_command(command)

@@ -15,6 +15,7 @@ from gateway.engine.handover import HandOver
 from gateway.engine.health import Admitted, Health
 from gateway.engine.order import Order
 from gateway.engine.pauses import Pauses
+from gateway.engine.presence import Presence
 from gateway.engine.room import Hold, Room
 from gateway.engine.route import Route
 from gateway.engine.terms import hedge_of, terms, wishes
@@ -46,10 +47,6 @@ class NoOffer(Exception):  # noqa: N818 - the name is the fact
         self.plan, self.for_now = plan, for_now
 
 
-class Leaving(Exception):  # noqa: N818 - the name is the fact
-    """This replica has been told to end, and begins nothing new."""
-
-
 class Engine:
     def __init__(
         self,
@@ -75,38 +72,18 @@ class Engine:
         self._in_doubt: dict[str, EditRecord] = {}
         self._pauses = Pauses(clock)
         self._defects: Counter[str] = Counter()
-        self._left = asyncio.Event()
-        self._warned = False
-
-    # --- the way out ----------------------------------------------------------------------------------------------
+        self.presence = Presence()
 
     @property
-    def leaving(self) -> bool:
-        return self._left.is_set()
+    def in_flight(self) -> int:
+        """The edits that this replica works on."""
+        return len(self._followed)
 
-    @property
-    def is_ready(self) -> bool:
-        return not (self._warned or self.leaving)
-
-    def warn(self) -> None:
-        """It will leave: not ready from here on, and still taking what comes until whoever balances has noticed."""
-        self._warned = True
-
-    def leave(self) -> None:
-        """Begins nothing new from here on, and lets no caller wait: what is under way goes on until `aclose`, and at
-        another replica after it."""
-        self._left.set()
-
-    def refuse_when_leaving(self) -> None:
-        """Raises `Leaving`. For those who would do much before they come to `accept`."""
-        if self.leaving:
-            raise Leaving
+    # --- the way in -----------------------------------------------------------------------------------------------
 
     def refuse_when_full(self, team: str) -> None:
         """Raises `Overloaded` where no edit more of the team can be followed. For those, too."""
         self._room.check(team, 1 + len(self._in_doubt))
-
-    # --- the way in -----------------------------------------------------------------------------------------------
 
     def new_id(self) -> str:
         """Of an edit to be: what is kept for it names it before it is accepted."""
@@ -133,7 +110,7 @@ class Engine:
         """The edit, durable and begun. Raises `Leaving`, `NoOffer`, `Overloaded`, `OverBudget`, `RefusedBefore`,
         `TooMany`, `LostClaim` or `StoreUnavailable`: then nothing is spent; with `InDoubt`, nothing will be: the
         acceptance is taken back as soon as the store answers."""
-        self.refuse_when_leaving()
+        self.presence.refuse_new()
         self.refuse_when_full(order.team)
         record, hold = self._record(order), self._room.hold(order.team, 1)
         self._entering.add(record.id)
@@ -254,7 +231,7 @@ class Engine:
         """The edit when it ended, or as it stands after `seconds`, or when this replica leaves."""
         task = self._followed.get(record.id)
         if task is not None:
-            left = asyncio.create_task(self._left.wait())
+            left = asyncio.create_task(self.presence.left())
             await asyncio.wait({task, left}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
             left.cancel()
             if task.done() and not task.cancelled() and (ended := task.result()):
@@ -294,7 +271,7 @@ class Engine:
                 await self._edits.beat()
                 self._patience.well()
                 await self._take_back()
-                if self._clock.monotonic() >= claim_from_s and not self.leaving:
+                if self._clock.monotonic() >= claim_from_s and self.presence.takes_over:
                     await self._claim()
                     await self._pick_up()
             except StoreUnavailable:

@@ -74,21 +74,35 @@ def stand_in(*, in_ack: bool) -> Generator[str]:
 
 @contextmanager
 def gateway(stand_in_url: str) -> Generator[str]:
+    with gateways(stand_in_url, 1) as [(_, url)]:
+        yield url
+
+
+@contextmanager
+def gateways(stand_in_url: str, count: int) -> Generator[list[tuple[int, str]]]:
+    """So many on one state: the process and the address of each."""
     with tempfile.TemporaryDirectory(prefix="kontext-bench-") as folder:
         config = Path(folder) / "kontext.toml"
         write_config(config, stand_in_url, key_hash(KEY))
         text = config.read_text().replace("[providers.runware]", "[providers.runware]\nmax_concurrency = 64")
         config.write_text(text)
         command = [sys.executable, "-m", "gateway.cli", "serve", "--config", str(config), "--port", "0"]
-        process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=os.environ, text=True
-        )
+        started: list[subprocess.Popen[str]] = []
         try:
-            assert process.stdout
-            yield process.stdout.readline().split(" at ")[1].split()[0]
+            served: list[tuple[int, str]] = []
+            for _ in range(count):
+                process = subprocess.Popen(
+                    command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=os.environ, text=True
+                )
+                started.append(process)
+                assert process.stdout
+                served.append((process.pid, process.stdout.readline().split(" at ")[1].split()[0]))
+            yield served
         finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait()
+            for process in started:
+                process.send_signal(signal.SIGTERM)
+            for process in started:
+                process.wait()
             asyncio.run(stop(Path(folder) / ".kontext"))
 
 

@@ -81,7 +81,11 @@ def patience(read_timeout: str) -> float:
 async def _ended(context: Context, record: EditRecord, seconds: float) -> EditRecord:
     """The edit when it ended, whichever replica follows it, or as it stands after `seconds`."""
     until = context.clock.monotonic() + seconds
-    while record.end is None and not context.engine.leaving and (left := until - context.clock.monotonic()) > 0:
+    while (
+        record.end is None
+        and not context.engine.presence.is_leaving
+        and (left := until - context.clock.monotonic()) > 0
+    ):
         record = await context.engine.wait(record, left)
         if record.end is None:  # another replica follows it, and the wait was none
             await context.clock.sleep(min(POLL_S, left))
@@ -115,10 +119,10 @@ async def _events(
 ) -> AsyncGenerator[bytes]:
     """Ends with `image_edit.completed` or `error`, whatever happens: clients take a stream that just ends for a good
     one. No provider shows a picture half made, so there are no partial ones."""
-    until = context.clock.monotonic() + patience_s
+    until, presence = context.clock.monotonic() + patience_s, context.engine.presence
     yield b": the edit is under way\n\n"
     try:
-        while record.end is None and not context.engine.leaving and (left := until - context.clock.monotonic()) > 0:
+        while record.end is None and not presence.is_leaving and (left := until - context.clock.monotonic()) > 0:
             record = await _ended(context, record, min(left, KEEP_ALIVE_S))
             yield b": waiting\n\n"
         if record.status is Status.SUCCEEDED:
