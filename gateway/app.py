@@ -65,6 +65,7 @@ from gateway.engine.lanes import Lanes
 from gateway.engine.late import Resolver
 from gateway.engine.race import Races
 from gateway.engine.reconcile import Reconciler, lease_of
+from gateway.engine.retention import Retention, leases_of
 from gateway.engine.room import Room
 from gateway.engine.route import Route
 from gateway.engine.timing import Timing
@@ -256,6 +257,8 @@ async def _open(settings: Settings, clock: Clock, timing: Timing, stack: AsyncEx
     lease = lease_of(store, replica, timing)
     reconciler = Reconciler(lease, corrections, resolver, charges, metrics, clock, timing)
     await stack.enter_async_context(reconciler.running())
+    retention = Retention(*leases_of(store, replica, timing), keeper, metrics, clock, timing)
+    await stack.enter_async_context(retention.running())
     endpoints, outgoing = Endpoints(store), Deliveries(store, Caps(loan_ms=round(1000 * timing.loan_s)))
     await stack.enter_async_context(Postman(outgoing, egress, metrics, clock).running())
     registrar = Registrar(endpoints, egress, clock)

@@ -13,6 +13,9 @@ from gateway.state.patience import Patience
 from gateway.state.references import DELETE_MS, Marked, Reference, References, Said
 
 HOUR_MS = 3_600_000
+FOUND = "found"
+"""Who refers to a picture that was found without a reference."""
+
 _PATIENCE_S = 2.0
 _AGAIN_S = 0.05
 _REMOVE_S = 20.0  # with the time in which it must begin, half of what a mark holds
@@ -78,21 +81,36 @@ class Keeper:
         deleted = await self._delete(marked, began_s)
         return Swept(looked=marked.looked, deleted=len(deleted), bytes=sum(deleted))
 
+    async def adopt(self) -> int:
+        """Refers to every picture to which nobody does, and gives how many there were: it is kept as long as a result.
+        Sweeps must not run meanwhile. Raises `ResultsUnavailable` and `StoreUnavailable`."""
+        found, count = Reference(who=FOUND, for_ms=round(self.keep_s * 1000)), 0
+        async for pictures in self.results.pictures():
+            for name, size in await self._references.unknown(pictures):
+                await self._references.refer(name, found, size=size)
+                count += 1
+        return count
+
+    async def oldest_due_ms(self) -> int | None:
+        """As `References.oldest_due_ms`."""
+        return await self._references.oldest_due_ms()
+
     async def _delete(self, marked: Marked, began_s: float) -> list[int]:
         """Deletes what was marked, and gives the sizes. What is not begun in time is left for another sweep: its mark
         may be somebody else's by then."""
-        sizes: list[int] = []
-        for name, size in marked.pictures:
-            if self._clock.monotonic() - began_s >= DELETE_MS / 1000:
-                break
-            await self._remove(name)
-            await self._references.swept(name, marked.operation)
-            sizes.append(size)
-        return sizes
+        if self._clock.monotonic() - began_s >= DELETE_MS / 1000:
+            return []
+        ends = await asyncio.gather(
+            *(self._remove(name, marked.operation) for name, _ in marked.pictures), return_exceptions=True
+        )
+        if failures := [end for end in ends if end is not None]:
+            raise failures[0]
+        return [size for _, size in marked.pictures]
 
-    async def _remove(self, name: str) -> None:
+    async def _remove(self, name: str, operation: str) -> None:
         try:
             async with asyncio.timeout(_REMOVE_S):
                 await self.results.remove(name)
         except TimeoutError:
             raise ResultsUnavailable("the result store does not delete in time") from None
+        await self._references.swept(name, operation)

@@ -16,7 +16,7 @@ import re
 from collections.abc import AsyncIterator, Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import obstore
 from msgspec import Struct
@@ -28,6 +28,8 @@ Kind = Literal["inputs", "results"]
 _REMOTE = ("s3://", "gs://", "az://")
 _TEAM = re.compile(r"[a-z0-9_-]{1,64}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+_NAME = re.compile(rf"[a-z0-9_-]{{1,64}}/({'|'.join(get_args(Kind))})/[0-9a-f]{{64}}")
+_LISTED = 1000
 _SHORT = 256_000  # hashed here in well under a millisecond; a thread's hand-over costs as much
 _CHUNK = 256 * 1024
 _PROBE = b"is there room?"
@@ -138,6 +140,12 @@ class Results:
                 await obstore.delete_async(self._store, name)
             except FileNotFoundError:
                 return
+
+    async def pictures(self) -> AsyncIterator[list[tuple[str, int]]]:
+        """Everything that is kept, with its bytes, a thousand at a time. Raises `ResultsUnavailable`."""
+        with _available():
+            async for batch in obstore.list(self._store, chunk_size=_LISTED):  # pyright: ignore[reportUnknownMemberType] - an overload of it is open
+                yield [(one["path"], one["size"]) for one in batch if _NAME.fullmatch(one["path"])]
 
 
 @contextmanager

@@ -130,6 +130,37 @@ WEBHOOKS = Row(
     ),
 )
 
+RETENTION = Row(
+    "Retention",
+    (
+        Panel(
+            title="Pictures deleted",
+            says="Their time was over, or their caller erased them.",
+            kind=Kind.LINES,
+            queries=(Query(f"60 * sum by (why) (rate(kontext_pictures_deleted_total{{{HERE}}}[{RATE}]))", "{{why}}"),),
+            unit=Unit.PER_MINUTE,
+        ),
+        Panel(
+            title="Bytes deleted",
+            says="The pictures' bytes, by why they went.",
+            kind=Kind.BARS,
+            queries=(
+                Query(f"sum by (why) (increase(kontext_picture_bytes_deleted_total{{{HERE}}}[{RANGE}]))", "{{why}}"),
+            ),
+            unit=Unit.BYTES,
+        ),
+        Panel(
+            title="Deleting: lateness",
+            says="For how long what should be deleted first has been due. It is looked for once a minute.",
+            kind=Kind.LINES,
+            queries=(Query("max(kontext_sweep_overdue_seconds)", "late"),),
+            unit=Unit.SECONDS,
+            limits=(21_600,),
+            runbook="KontextRetentionBehind",
+        ),
+    ),
+)
+
 CONFIGURATION = Row(
     "Configuration",
     (
@@ -221,6 +252,6 @@ BOARD = Board(
     uid="kontext-machine-room",
     title="Kontext: machine room",
     says="What limits a replica, and whether store and ledger keep up?",
-    rows=(PROCESS, LOAD, BOOKS, WEBHOOKS, CONFIGURATION),
+    rows=(PROCESS, LOAD, BOOKS, WEBHOOKS, RETENTION, CONFIGURATION),
     variables=(Variable("instance", "kontext_edits_in_flight", "instance"),),
 )

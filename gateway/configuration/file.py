@@ -101,7 +101,7 @@ def _resolve(file: File, base: Path, env: Mapping[str, str], development_key: st
         server=file.server,
         state=replace(file.state, url=_address("state.url", file.state.url, env, base)),
         state_dir=state_dir,
-        results_url=file.results.url or f"file:{state_dir / 'results'}",
+        results_url=_results_url(file.results.url, state_dir, base),
         secrets=_secrets(file, env, base),
         engine=Path(env["KONTEXT_ENGINE"]) if env.get("KONTEXT_ENGINE") else None,
         allow_hosts=file.egress.allow_hosts,
@@ -164,6 +164,16 @@ def _ledger_url(url: str, base: Path) -> str:
     raise SettingsError(
         "ledger.url: expected sqlite:PATH, postgresql://USER:PASSWORD@HOST/DATABASE, or env:NAME or file:PATH of one"
     )
+
+
+def _results_url(url: str | None, state_dir: Path, base: Path) -> str:
+    """A folder is relative to the configuration's own, as every path in it."""
+    if url is None:
+        return f"file:{state_dir / 'results'}"
+    scheme, _, path = url.partition(":")
+    if scheme != "file":
+        return url
+    return f"file:{(base / Path(path.removeprefix('//')).expanduser()).resolve()}"
 
 
 def _retention_s(file: File) -> float:

@@ -32,11 +32,16 @@ class Lease:
     def __init__(self, store: Redis, name: str, replica: str, life_ms: int) -> None:
         self._store, self._name, self._replica, self._life_ms = store, name, replica.encode(), life_ms
 
+    async def take(self) -> bool:
+        """Takes it where nobody has it, not even this replica. Raises `StoreUnavailable`."""
+        with unavailable():
+            return bool(await self._store.set(self._name, self._replica, nx=True, px=self._life_ms))
+
     async def hold(self) -> bool:
         """Takes or renews it; False where another replica has it. Raises `StoreUnavailable`."""
+        if await self.take():
+            return True
         with unavailable():
-            if await self._store.set(self._name, self._replica, nx=True, px=self._life_ms):
-                return True
             if await self._store.get(self._name) != self._replica:
                 return False
             return bool(await self._store.pexpire(self._name, self._life_ms))

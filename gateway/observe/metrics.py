@@ -27,6 +27,7 @@ class Metrics:
         self._money()
         self._requests()
         self._webhooks()
+        self._retention()
         self._machine()
         self._version = version
         self._configuration()
@@ -189,6 +190,16 @@ class Metrics:
         )
         self.webhooks_late = self._gauge(
             "kontext_webhook_lateness_seconds", "For how long the delivery that waits longest has been due."
+        )
+
+    def _retention(self) -> None:
+        self.pictures_deleted = self._counter(
+            "kontext_pictures_deleted", "Pictures that were deleted: their time was over, or their caller erased them.",
+            "why",
+        )  # fmt: skip
+        self.picture_bytes_deleted = self._counter("kontext_picture_bytes_deleted", "Their bytes.", "why")
+        self.sweep_age = self._gauge(
+            "kontext_sweep_overdue_seconds", "For how long what should be deleted first has been due."
         )
 
     def _machine(self) -> None:

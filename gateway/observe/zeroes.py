@@ -11,7 +11,8 @@ from gateway.observe.metrics import Metrics
 from policies.policy import Policy
 
 RELOAD_RESULTS = ("applied", "unchanged", "refused")
-STORE_DUTIES = ("request", "edit", "beat", "health", "reconcile", "reading", "webhooks")
+STORE_DUTIES = ("request", "edit", "beat", "health", "reconcile", "reading", "webhooks", "retention")
+DELETIONS = ("over", "erased")
 REFUSALS = ("in_flight", "picture_bytes", "checking")
 PICTURE_STATES = ("busy", "waiting")
 RELOADS = ("applied", "unchanged", "refused")
@@ -72,6 +73,9 @@ def _each(metrics: Metrics) -> None:
         metrics.reloads.labels(result)
     for result in WEBHOOK_RESULTS:
         metrics.webhooks.labels(result)
+    for why in DELETIONS:
+        metrics.pictures_deleted.labels(why)
+        metrics.picture_bytes_deleted.labels(why)
     for scope, window in _pairs(BUDGET_SCOPES, BUDGET_WINDOWS):
         metrics.denials.labels(scope, window)
 

@@ -103,6 +103,15 @@ class References:
         """The picture is deleted."""
         await self._scripts.run(Step.SWEPT, (keys.PICTURES, keys.PICTURE + name), name, operation)
 
+    async def unknown(self, pictures: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
+        """Those of `pictures` (names, with whatever stands beside them) to which nobody ever referred."""
+        if not pictures:
+            return []
+        with unavailable():
+            found = self._store.zmscore(keys.PICTURES, [name for name, _ in pictures])  # pyright: ignore[reportUnknownMemberType] - redis-py's own
+            scores = await found
+        return [picture for picture, score in zip(pictures, scores, strict=True) if score is None]
+
     async def oldest_due_ms(self) -> int | None:
         """When the picture that comes first is looked at: past or to come. None where none is kept."""
         with unavailable():

@@ -169,8 +169,9 @@ class Replica:
         self.edits = Edits(stage.line, name, clock=clock.now_ms, dead_ms=round(timing.dead_after_s * 1000))
         wire = Wire(egress, stage.shelf, stage.pictures, clock)
         room = Room.of_picture_bytes(current, clock, self.metrics)
-        keeper = Keeper(stage.shelf, References(stage.line, clock.now_ms), Patience(clock, 0), clock, 7 * 86_400.0)
-        delivery = Delivery(wire, stage.pictures, keeper, room, clock, timing)
+        references = References(stage.line, clock.now_ms)
+        self.keeper = Keeper(stage.shelf, references, Patience(clock, 0), clock, 7 * 86_400.0)
+        delivery = Delivery(wire, stage.pictures, self.keeper, room, clock, timing)
         witness = Witness(self.metrics, current, tracer)
         runner = Runner(wire, self.edits, clock, witness, timing)
         self.health = Health(current, SharedHealth(stage.line, name), self.metrics, clock)
@@ -214,6 +215,7 @@ class Replica:
         deadline_s: float = 120.0,
         upload_url: str | None = None,
         max_cost_micro: int | None = None,
+        ttl_s: int | None = None,
     ) -> Order:
         models = offers or (RUNWARE_PRO,)
         wish = Wish(
@@ -221,7 +223,7 @@ class Replica:
             policy="any",
             models=models,
             deadline_s=deadline_s,
-            output=Output(upload_url=upload_url),
+            output=Output(upload_url=upload_url, ttl_s=ttl_s),
             max_cost_micro=max_cost_micro,
         )
         policy = Policy(name="any", tier=Tier.PREVIEW, offers=models)

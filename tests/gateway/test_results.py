@@ -50,6 +50,13 @@ async def test_a_store_that_takes_nothing_says_so_until_it_does_again(tmp_path):
     assert not [file for file in blocked.rglob("*") if file.is_file()], "the question leaves nothing behind"
 
 
+async def test_everything_is_listed_with_its_bytes(results):
+    for team in ("growth", "other"):
+        await results.put(team, "results", DIGEST, DATA)
+    found = [picture async for pictures in results.pictures() for picture in pictures]
+    assert sorted(found) == [(f"{team}/results/{DIGEST}", len(DATA)) for team in ("growth", "other")]
+
+
 async def test_a_stream_has_its_length_and_all_its_bytes(results):
     await results.put("growth", "results", DIGEST, DATA)
     stream = await results.stream("growth", "results", DIGEST, size=len(DATA))

@@ -13,6 +13,7 @@ from tests.results_store.conftest import BUCKET
 test_by_team_and_kind = suite.test_what_was_put_is_got_by_its_team_and_kind_only
 test_putting_again = suite.test_putting_again_is_fine_also_at_the_same_moment
 test_a_stream = suite.test_a_stream_has_its_length_and_all_its_bytes
+test_everything_is_listed = suite.test_everything_is_listed_with_its_bytes
 test_deleted = suite.test_deleted_is_missing_and_may_be_deleted_again
 
 

@@ -31,6 +31,13 @@ def test_addresses_may_stand_in_the_environment_or_in_a_file(tmp_path: Path) -> 
     assert settings.ledger_url == "postgresql://u:p@db/books"
 
 
+def test_a_folder_of_pictures_lies_beside_the_file_and_not_where_the_process_was_started(tmp_path: Path) -> None:
+    assert loaded(tmp_path, "").results_url == f"file:{tmp_path}/.kontext/results"
+    for given in ("file:pictures", "file://pictures", f"file:{tmp_path}/pictures"):
+        assert loaded(tmp_path, f'[results]\nurl = "{given}"').results_url == f"file:{tmp_path}/pictures"
+    assert loaded(tmp_path, '[results]\nurl = "s3://bucket/prefix"').results_url == "s3://bucket/prefix"
+
+
 def test_a_reference_that_leads_nowhere_is_refused_by_its_place(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"state\.url: the environment variable STORE is not set"):
         loaded(tmp_path, BY_NAME, SECRET="s" * 32)
