@@ -188,7 +188,9 @@ class GpuPrice(Struct, frozen=True, kw_only=True):
 
 class Offer(Struct, frozen=True, kw_only=True, cache_hash=True):
     """Something that can be bought: a provider's model. `wire_model` is the provider's own name for it. `billed`:
-    somebody sends a bill for it. `gpu`: nobody does, and its seconds are booked as cost all the same."""
+    somebody sends a bill for it. `gpu`: nobody does, and its seconds are booked as cost all the same. `engine`: what
+    its server must say that it runs, for it to be sold. `overflow_after_s`: where an edit would wait longer, it goes
+    elsewhere."""
 
     provider: str
     model: str
@@ -198,6 +200,8 @@ class Offer(Struct, frozen=True, kw_only=True, cache_hash=True):
     prices: tuple[Price, ...] = ()
     billed: bool = True
     gpu: GpuPrice | None = None
+    engine: str | None = None
+    overflow_after_s: float | None = None
     usual_s: float = 10.0
     default_steps: int | None = None
 
@@ -413,13 +417,39 @@ class Unclear(Struct, frozen=True, kw_only=True, tag="unclear"):
 Outcome = Done | Next | Failed | Unclear
 
 
+# --- how a server is ------------------------------------------------------------------------------------------------
+
+
+class ServerState(StrEnum):
+    """What a server of one's own is, by its own word or by its silence."""
+
+    READY = "ready"
+    LOADING = "loading"
+    FAILED = "failed"
+    SILENT = "silent"  # nothing answers at its address
+
+
+class Load(Struct, frozen=True, kw_only=True):
+    """What a server says of itself. `engine`: what edits its pictures, where it says so. `running` and `waiting`: edits
+    there, at most `limit`; `running` None: it tells no queue. `edit_s`: seconds that one edit takes."""
+
+    state: ServerState = ServerState.READY
+    engine: str | None = None
+    running: int | None = None
+    waiting: int = 0
+    limit: int | None = None
+    edit_s: float | None = None
+
+
 class Adapter(Protocol):
     """One provider's wire, both ways. Pure: the same arguments give the same value, and nothing is touched.
 
     `submit` may return an upload first; the call that may cost money follows from `read`. `read` never raises,
     whatever the reply holds. `recover` is the tried-th way (from 0) to learn what became of a submit whose answer was
     lost; None says that no way is left. `cancel` is None where the provider cannot. `client_ids`: a task's id is ours
-    to choose, so that a repeated submit is refused by the provider instead of bought again.
+    to choose, so that a repeated submit is refused by the provider instead of bought again. `health_path`: where the
+    server tells how it is, beside its `/v1`; None where nothing is to be asked. `load` is None for an answer that tells
+    nothing.
     """
 
     @property
@@ -435,3 +465,8 @@ class Adapter(Protocol):
     def recover(self, attempt: Attempt, tried: int) -> Next | None: ...
 
     def cancel(self, attempt: Attempt, call: HttpCall) -> HttpCall | None: ...
+
+    @property
+    def health_path(self) -> str | None: ...
+
+    def load(self, reply: HttpReply) -> Load | None: ...

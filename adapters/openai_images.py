@@ -25,6 +25,7 @@ from adapters.contract import (
     HttpReply,
     ImageFormat,
     Inline,
+    Load,
     MaskMeaning,
     ModelSize,
     Next,
@@ -36,6 +37,7 @@ from adapters.contract import (
     Upload,
 )
 from adapters.fit import Fit, Sent, fit
+from adapters.openai_images_load import load
 
 Dial = Literal["seed", "guidance", "steps", "negative_prompt"]
 
@@ -57,7 +59,7 @@ class Profile(Struct, frozen=True, kw_only=True):
     size out does. `quality`: what a tier is asked for as, where quality is a dial and makes the price. `formats`: those
     that it can write; another is asked for as PNG, and the gateway writes it. `always`: fields of every request.
     `refused_tags`: what it reads in a prompt as settings of its engine. `tuning`: our dial to the server's field, for
-    what goes beyond OpenAI's own fields; a dial that is not here is never sent."""
+    what goes beyond OpenAI's own fields; a dial that is not here is never sent. `health`: where it tells how it is."""
 
     path: str = "images/edits"
     auth: Auth = Auth()
@@ -71,6 +73,7 @@ class Profile(Struct, frozen=True, kw_only=True):
     always: tuple[tuple[str, str], ...] = ()
     refused_tags: tuple[str, ...] = ()
     tuning: tuple[tuple[Dial, str], ...] = ()
+    health: str | None = "/health"
 
 
 DIFFUSERS: tuple[tuple[Dial, str], ...] = (
@@ -83,7 +86,9 @@ BASE64 = (("response_format", "b64_json"),)
 # Always sent: `auto` would leave it to the server what an edit costs.
 QUALITY = ((Tier.PREVIEW, "low"), (Tier.DRAFT, "low"), (Tier.STANDARD, "medium"), (Tier.PREMIUM, "high"))
 # GPT image models always answer in base64 and refuse `response_format`; fidelity and moderation stay their defaults.
-OPENAI = Profile(timeout_s=300.0, mask=MaskField(meaning=MaskMeaning.ALPHA), auto_size=None, quality=QUALITY)
+OPENAI = Profile(
+    timeout_s=300.0, mask=MaskField(meaning=MaskMeaning.ALPHA), auto_size=None, quality=QUALITY, health=None
+)
 PROFILES: dict[str, Profile] = {
     "kontext": Profile(tuning=DIFFUSERS),
     # One at a time: of two concurrent requests one never gets its answer (an open report of 2026).
@@ -103,6 +108,7 @@ PROFILES: dict[str, Profile] = {
         auto_size=None,
         formats=(ImageFormat.PNG, ImageFormat.JPEG),
         refused_tags=("<sd_cpp_extra_args", "<lora:"),
+        health="/v1/models",  # it has no other address that answers without work
     ),
     "openai": OPENAI,
     "azure": structs.replace(
@@ -213,6 +219,13 @@ class OpenAIImages(Struct, frozen=True):
         """None: the protocol has no cancel."""
         del attempt, call
         return None
+
+    @property
+    def health_path(self) -> str | None:
+        return self.profile.health
+
+    def load(self, reply: HttpReply) -> Load | None:
+        return load(reply)
 
     def _refused(self, attempt: Attempt, reply: HttpReply) -> Failed:
         told = replies.refusal(reply)

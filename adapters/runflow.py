@@ -27,6 +27,7 @@ from adapters.contract import (
     HttpReply,
     ImageFormat,
     Json,
+    Load,
     Next,
     Outcome,
     Picture,
@@ -156,6 +157,16 @@ class Runflow(Struct, frozen=True):
     def cancel(self, attempt: Attempt, call: HttpCall) -> HttpCall | None:
         """None: the only cancel is an administrator's, and it neither stops the work nor refunds it."""
         del attempt, call
+        return None
+
+    @property
+    def health_path(self) -> str | None:
+        """None: an account is judged by what it answers."""
+        return None
+
+    def load(self, reply: HttpReply) -> Load | None:
+        """None: it is not asked."""
+        del reply
         return None
 
     # --- calls ---

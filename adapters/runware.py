@@ -19,6 +19,7 @@ from adapters.contract import (
     Fate,
     HttpCall,
     HttpReply,
+    Load,
     Next,
     Outcome,
     Step,
@@ -118,6 +119,16 @@ class Runware(Struct, frozen=True):
         return Next(call=post(attempt, Step.RESUBMIT, self.settings.reference_images), guard=self.settings.guard_s)
 
     def cancel(self, attempt: Attempt, call: HttpCall) -> HttpCall | None:  # noqa: ARG002 - the protocol's signature
+        return None
+
+    @property
+    def health_path(self) -> str | None:
+        """None: an account is judged by what it answers."""
+        return None
+
+    def load(self, reply: HttpReply) -> Load | None:
+        """None: it is not asked."""
+        del reply
         return None
 
     def _read_post(self, attempt: Attempt, call: HttpCall, reply: HttpReply, answer: Answer) -> Outcome:

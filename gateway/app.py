@@ -63,6 +63,7 @@ from gateway.engine.inquiry import Inquiry
 from gateway.engine.intake import Intake
 from gateway.engine.lanes import Lanes
 from gateway.engine.late import Resolver
+from gateway.engine.loads import Loads
 from gateway.engine.race import Races
 from gateway.engine.reconcile import Reconciler, lease_of
 from gateway.engine.retention import Retention, leases_of
@@ -238,7 +239,10 @@ async def _open(settings: Settings, clock: Clock, timing: Timing, stack: AsyncEx
     patience = Patience(clock, settings.state.patience_s)
     keeper = Keeper(results, References(store), patience, clock, settings.retention_s)
     delivery = Delivery(wire, pictures, keeper, room, clock, timing)
-    checkup = Health(current, SharedHealth(store, replica), metrics, clock)
+    loads = Loads(current, wire, metrics, clock)
+    await loads.start()
+    stack.push_async_callback(loads.aclose)
+    checkup = Health(current, SharedHealth(store, replica), metrics, clock, loads)
     await checkup.start()
     stack.push_async_callback(checkup.aclose)
     corrections = Corrections(store, keep_ms=keep_ms, min_replicas=settings.state.confirmations)

@@ -26,9 +26,12 @@ class PriceRow(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class ModelRow(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`engine`: what the server must say that it runs, or this is not sold."""
+
     id: str
     tier: Tier
     abilities: Abilities
+    engine: str | None = None
     usual_s: float = 10.0
     default_steps: int | None = None
     prices: tuple[PriceRow, ...] = ()
@@ -113,6 +116,7 @@ def _offer(provider: str, model: str, row: ModelRow, overlay: ModelOverlay, *, b
         abilities=_abilities(row.abilities, overlay),
         prices=prices,
         billed=billed,
+        engine=row.engine,
         usual_s=overlay.usual_s or row.usual_s,
         default_steps=row.default_steps,
     )

@@ -109,7 +109,9 @@ class ProviderSection(Section, frozen=True, kw_only=True):
     """What every provider has; the adapter's own settings stand beside these in the file. `max_concurrency` and
     `timeout_s` left out are 4 and 30, or what is usual for the server that an adapter's `profile` names.
     `gpu_second_usd`: what a second of a machine of one's own costs, in decimal dollars; left out it is free.
-    `gpu_most_usd`: no edit there is booked, or held, above it; left out, the longest that a call may take is held."""
+    `gpu_most_usd`: no edit there is booked, or held, above it; left out, the longest that a call may take is held.
+    `overflow_after_s`: where an edit would wait longer for this provider it goes to the next offer; left out, it
+    waits."""
 
     adapter: str | None = None
     api_key: str | None = None
@@ -120,6 +122,7 @@ class ProviderSection(Section, frozen=True, kw_only=True):
     billed: bool | None = None
     gpu_second_usd: str | None = None
     gpu_most_usd: str | None = None
+    overflow_after_s: Annotated[float, Meta(ge=0)] | None = None
     models: dict[str, ModelOverlay] = field(default_factory=dict[str, ModelOverlay])
 
 
@@ -140,7 +143,8 @@ class RuleSection(Section, frozen=True, kw_only=True):
 
 class PolicySection(Section, frozen=True, kw_only=True):
     """`degrade_to`: the lowest tier that an edit gets, marked, where nothing at its floor is left. `shares` and
-    `sticky` (the metadata key whose values stay together) are for the order `weighted`."""
+    `sticky` (the metadata key whose values stay together) are for the order `weighted`. `overflow_after_s`: so long an
+    edit waits for a machine of one's own before it goes to the next offer; left out, its provider says."""
 
     offers: tuple[str, ...]
     tier: Tier = Tier.STANDARD
@@ -149,6 +153,7 @@ class PolicySection(Section, frozen=True, kw_only=True):
     degrade_to: Tier | None = None
     shares: dict[str, float] = field(default_factory=dict[str, float])
     sticky: str | None = None
+    overflow_after_s: Annotated[float, Meta(ge=0)] | None = None
 
 
 class KeySection(Section, frozen=True, kw_only=True):

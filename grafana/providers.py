@@ -107,6 +107,39 @@ HEALTH = Row(
     ),
 )
 
+SERVERS = Row(
+    "Servers of one's own",
+    (
+        Panel(
+            title="What they say they are",
+            says="0 ready; 1 loading; 2 failed; 3 silent: nothing answers at its address. While a server is not ready "
+            "its offers are left out.",
+            kind=Kind.STATES,
+            queries=(
+                Query(
+                    f'max by (provider) (0 * kontext_server_state{{state="ready", {PROVIDER}}} == 0'
+                    f' or kontext_server_state{{state="loading", {PROVIDER}}} == 1'
+                    f' or 2 * (kontext_server_state{{state="failed", {PROVIDER}}} == 1)'
+                    f' or 3 * (kontext_server_state{{state="silent", {PROVIDER}}} == 1))',
+                    "{{provider}}",
+                ),
+            ),
+            width=12,
+        ),
+        Panel(
+            title="Edits there",
+            says="Those that a server works on, and those that wait in its own queue. After `overflow_after_s` "
+            "of waiting new edits go elsewhere.",
+            kind=Kind.LINES,
+            queries=(
+                Query(f"max by (provider, state) (kontext_server_edits{{{PROVIDER}}})", "{{provider}}: {{state}}"),
+            ),
+            width=12,
+            stacked=True,
+        ),
+    ),
+)
+
 ROUTING = Row(
     "Routing and late truth",
     (
@@ -174,7 +207,7 @@ BOARD = Board(
     uid="kontext-providers",
     title="Kontext: providers",
     says="Who fails, how, how slowly, and who is left alone because of it?",
-    rows=(ATTEMPTS, HEALTH, ROUTING),
+    rows=(ATTEMPTS, HEALTH, SERVERS, ROUTING),
     variables=(
         Variable("offer", "kontext_attempts_total", "offer"),
         Variable("provider", "kontext_provider_slots", "provider"),

@@ -19,6 +19,8 @@ EXCLUDED: dict[Reason, str] = {
     Reason.BELOW_TIER: "{offer} is of lesser quality than asked: it {detail}.",
     Reason.OVER_COST: "{offer} is too dear for this edit: it {detail}.",
     Reason.TOO_SLOW: "{offer} is too slow for this edit: it {detail}.",
+    Reason.NOT_READY: "{offer} is not ready: {detail}.",
+    Reason.OVERFLOW: "{offer} has enough to do: {detail}.",
     Reason.UNHEALTHY: "{offer} is not well: {detail}.",
     Reason.DISABLED: "{offer} cannot be bought here now: {detail}.",
 }

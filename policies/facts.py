@@ -8,7 +8,7 @@ from datetime import date
 
 from msgspec import Struct
 
-from adapters.contract import Offer
+from adapters.contract import Offer, ServerState
 from policies.circuit import CLOSED, Circuit, State, admits, due, sick_s
 from policies.sketch import (
     PRIOR_SUCCESS,
@@ -35,8 +35,9 @@ class OfferFacts(Struct, frozen=True, kw_only=True):
     acceptance delay. `success`, `refused`, `throttled`: shares of attempts. `drift`: charged over quoted. `healthy`:
     its circuit and its account's let edits through; `circuit` is the worse of the two states, `sick_s` how long until
     it may be tried. `in_use` of `limit` permits are taken, here and elsewhere. `queue_s`: the wait before it would
-    begin (a provider's Retry-After, a queue). `disabled` says why, in words for the caller, where the offer cannot
-    be bought here at all.
+    begin (a provider's Retry-After, a queue), `wait_s` that in a queue of one's own. `server`: what its server says
+    that it is, where one is asked. `disabled` says why, in words for the caller, where the offer cannot be bought here
+    at all.
     """
 
     usual_s: float | None = None
@@ -53,6 +54,8 @@ class OfferFacts(Struct, frozen=True, kw_only=True):
     in_use: int = 0
     limit: int | None = None
     queue_s: float = 0.0
+    wait_s: float = 0.0
+    server: ServerState | None = None
 
 
 NOTHING_KNOWN = OfferFacts()

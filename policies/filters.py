@@ -2,18 +2,20 @@
 
 A filter sees one offer and never the list, so it can neither reorder nor invent. `FILTERS` is the pipeline, in the
 order of its reasons: an offer is excluded by the first that speaks. Permission comes before ability, so that nobody
-is told how to change an edit for an offer that they may not use; health comes last, because it alone can be waived.
+is told how to change an edit for an offer that they may not use; health and a long queue come last, because they can be
+waived.
 """
 
 from collections.abc import Callable
 
 from msgspec import Struct
 
-from adapters.contract import Offer, Tier
+from adapters.contract import Offer, ServerState, Tier
 from adapters.fit import Fit, Unfit
 from policies.candidates import Exclusion
 from policies.circuit import State
 from policies.facts import Facts, OfferFacts
+from policies.load import NOT_READY_WORDS
 from policies.price import Quoted
 from policies.reasons import Reason
 from policies.wishes import Wishes
@@ -33,7 +35,7 @@ SICK_WORDS: dict[State, str] = {
 
 class Case(Struct, frozen=True, gc=False):
     """One offer for one edit, as every filter gets it. `price` is for all pictures, nothing where the offer cannot
-    do the edit; `floor` is the lowest tier that the policy permits."""
+    do the edit; `floor` is the lowest tier that the policy permits. `overflow_after_s`: the longest wait for it."""
 
     wishes: Wishes
     offer: Offer
@@ -43,6 +45,7 @@ class Case(Struct, frozen=True, gc=False):
     facts: Facts
     known: OfferFacts
     floor: Tier
+    overflow_after_s: float | None = None
 
 
 Filter = Callable[[Case], Exclusion | None]
@@ -88,20 +91,48 @@ def within_cost(case: Case) -> Exclusion | None:
 def within_deadline(case: Case) -> Exclusion | None:
     usual = case.offer.usual_s if case.known.usual_s is None else case.known.usual_s
     left = case.wishes.deadline_s - case.facts.elapsed_s
-    if usual <= left:
+    if usual + case.known.wait_s <= left:
         return None
-    detail = f"usually takes {usual:.1f} s, and {max(left, 0.0):.1f} s are left"
+    wait = f" after a wait of {case.known.wait_s:.1f} s" if case.known.wait_s else ""
+    detail = f"usually takes {usual:.1f} s{wait}, and {max(left, 0.0):.1f} s are left"
     return _exclusion(case, Reason.TOO_SLOW, "deadline_s", detail)
 
 
+def ready(case: Case) -> Exclusion | None:
+    """A plan waives it for a server that is loading, where nothing else is left."""
+    state = case.known.server
+    if state is None or state is ServerState.READY:
+        return None
+    return _exclusion(case, Reason.NOT_READY, None, NOT_READY_WORDS[state])
+
+
+def within_queue(case: Case) -> Exclusion | None:
+    """A plan waives it where nothing else is left: a long queue is better than none."""
+    most, wait = case.overflow_after_s, case.known.wait_s
+    if most is None or wait <= most:
+        return None
+    detail = f"an edit waits {wait:.0f} s there, longer than the {most:g} s after which edits go elsewhere"
+    return _exclusion(case, Reason.OVERFLOW, None, detail)
+
+
 def healthy(case: Case) -> Exclusion | None:
-    """The only filter that a plan waives, for all that are sick, where nothing else is left."""
+    """A plan waives it for all that are sick, where nothing else is left."""
     if case.known.healthy:
         return None
     return _exclusion(case, Reason.UNHEALTHY, None, SICK_WORDS[case.known.circuit])
 
 
-FILTERS: tuple[Filter, ...] = (allowed, enabled, capable, within_tier, within_cost, within_deadline, healthy)
+FILTERS: tuple[Filter, ...] = (
+    allowed,
+    enabled,
+    capable,
+    within_tier,
+    within_cost,
+    within_deadline,
+    ready,
+    healthy,
+    within_queue,
+)
 
 
 def excluded(case: Case) -> Exclusion | None:

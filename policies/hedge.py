@@ -7,8 +7,11 @@ wins.
 """
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from adapters.contract import ServerState
 from policies.candidates import Candidate
+from policies.facts import OfferFacts
 from policies.plans import Plan, worst_case_micro
 
 
@@ -43,6 +46,13 @@ def second_runner(
         fit, key=lambda one: one.is_cancellable
     )  # of those, and else of the rest, the first in the plan's order
     return SecondRunner(offer=second.offer, after_s=after_s, extra_micro=second.hold_micro)
+
+
+def as_now(one: Candidate, known: OfferFacts) -> Candidate:
+    """A candidate of a plan that was made a while ago, as its machine stands now: its queue grows, and it may have
+    gone."""
+    gone = known.server is not None and known.server is not ServerState.READY
+    return replace(one, queue_s=known.queue_s, spared=one.spared or gone)
 
 
 def to_hold_micro(plan: Plan, terms: Terms | None, most_micro: int | None) -> int:

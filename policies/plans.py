@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from msgspec import Struct
 from msgspec.structs import replace
 
-from adapters.contract import Edit, Offer, Tier
+from adapters.contract import Edit, Offer, ServerState, Tier
 from adapters.fit import Fit
 from policies.candidates import Candidate, Exclusion
 from policies.facts import NOTHING_KNOWN, Facts, OfferFacts, p95_s
@@ -88,8 +88,16 @@ def _judged(edit: Edit, wishes: Wishes, policy: Policy, offers: Mapping[str, Off
         if offer := offers.get(name):
             fit, known = fitted(edit, outlined, offer), facts.offers.get(name, NOTHING_KNOWN)
             price = _price(offer, fit, known, facts, wishes) if isinstance(fit, Fit) else Quoted()
-            judged.append(_judge(Case(wishes, offer, name, fit, price, facts, known, floor)))
+            patience_s = _patience_s(policy, offer)
+            judged.append(_judge(Case(wishes, offer, name, fit, price, facts, known, floor, patience_s)))
     return judged
+
+
+def _patience_s(policy: Policy, offer: Offer) -> float | None:
+    """A policy's is for machines of one's own: elsewhere nobody sees the queue."""
+    if policy.overflow_after_s is None or offer.billed:
+        return offer.overflow_after_s
+    return policy.overflow_after_s
 
 
 def _price(offer: Offer, fit: Fit, known: OfferFacts, facts: Facts, wishes: Wishes) -> Quoted:
@@ -105,9 +113,15 @@ def _floor(asked: Tier, degrade_to: Tier | None) -> Tier:
 
 def _judge(case: Case) -> Judged:
     exclusion = excluded(case)
-    if not isinstance(case.fit, Fit) or (exclusion and exclusion.reason is not Reason.UNHEALTHY):
+    if not isinstance(case.fit, Fit) or (exclusion and not _is_waivable(case, exclusion)):
         return None, exclusion
     return _candidate(case, case.fit), exclusion
+
+
+def _is_waivable(case: Case, exclusion: Exclusion) -> bool:
+    if exclusion.reason is Reason.NOT_READY:
+        return case.known.server is ServerState.LOADING
+    return exclusion.reason in (Reason.UNHEALTHY, Reason.OVERFLOW)
 
 
 def _candidate(case: Case, fit: Fit) -> Candidate:
@@ -136,8 +150,12 @@ def _ranking(passed: list[Candidate], wishes: Wishes, policy: Policy, facts: Fac
 
 
 def _waiting_places(judged: list[Judged]) -> list[Judged]:
-    """With nothing left but the sick, all of them stay, as places to wait: an edit goes to the one that recovers first.
+    """With nothing left but long queues, those are joined. With nothing left but the sick and the loading, all of them
+    stay, as places to wait: an edit goes to the one that recovers first.
 
     The road not taken, sparing the least sick alone: edits that wait there do not see that another has come back.
     """
+    if any(exclusion.reason is Reason.OVERFLOW for _, exclusion in judged if exclusion):
+        joined = [exclusion and exclusion.reason is Reason.OVERFLOW for _, exclusion in judged]
+        return [(one, None if join else why) for (one, why), join in zip(judged, joined, strict=True)]
     return [(replace(one, spared=True), None) if one and exclusion else (one, exclusion) for one, exclusion in judged]

@@ -29,7 +29,8 @@ class Rule(Struct, frozen=True, kw_only=True):
 class Policy(Struct, frozen=True, kw_only=True):
     """`tier` is the floor where a request names none; `order` are names of `orders.ORDERS`. `degrade_to`: the lowest
     tier that an edit gets, marked, when nothing at its floor is left. `shares` are for `weighted`, `sticky` the
-    metadata key whose values stay at one offer. `rules`: the first whose condition holds counts.
+    metadata key whose values stay at one offer. `overflow_after_s`: so long an edit waits for a machine of one's own;
+    None is its provider's. `rules`: the first whose condition holds counts.
 
     Raises `ValueError` for an unknown name in `order` and for a share below 0: a plan made later never meets one.
     """
@@ -42,6 +43,7 @@ class Policy(Struct, frozen=True, kw_only=True):
     degrade_to: Tier | None = None
     shares: Shares = {}
     sticky: str | None = None
+    overflow_after_s: float | None = None
 
     def __post_init__(self) -> None:
         require_orders(self.order)

@@ -9,5 +9,7 @@ class Reason(StrEnum):
     BELOW_TIER = "below_tier"  # a lesser quality than asked
     OVER_COST = "over_cost"  # dearer than the request's cap
     TOO_SLOW = "too_slow"  # cannot be expected before the deadline
+    NOT_READY = "not_ready"  # its server loads, has failed, or does not answer
+    OVERFLOW = "overflow"  # an edit would wait too long there, and may go elsewhere
     UNHEALTHY = "unhealthy"  # its circuit or its provider's account is open
     DISABLED = "disabled"  # drained by an operator, or its provider has no key here

@@ -30,6 +30,7 @@ def policy(name: str, section: dict[str, Any], known: Mapping[str, Offer]) -> Po
         degrade_to=given.degrade_to,
         shares=_shares(f"{place}.shares", given.shares),
         sticky=given.sticky,
+        overflow_after_s=given.overflow_after_s,
     )
     _check_shares(place, found)
     _check_degradation(place, found)

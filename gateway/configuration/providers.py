@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
+
 from adapters.contract import Offer
 from adapters.registry import check, habits, make, narrowed
 from gateway.catalogue import Catalogue, offers, read_catalogue, shipped
@@ -35,6 +37,7 @@ def provider(name: str, section: dict[str, Any], env: Mapping[str, str], base: P
         usual = habits(catalogue.adapter, adapter)
         timeout_s = settings.timeout_s or usual.timeout_s
         narrow = (narrowed(catalogue.adapter, adapter, offer) for offer in sold)
+        patient = (replace(offer, overflow_after_s=settings.overflow_after_s) for offer in narrow)
         return Provider(
             name=name,
             adapter=adapter,
@@ -43,7 +46,7 @@ def provider(name: str, section: dict[str, Any], env: Mapping[str, str], base: P
             result_hosts=settings.result_hosts,
             max_concurrency=settings.max_concurrency or usual.max_concurrency,
             timeout_s=timeout_s,
-            offers=by_seconds(settings, narrow, timeout_s),
+            offers=by_seconds(settings, patient, timeout_s),
         )
     except ValueError as error:
         raise SettingsError(f"{place}.{error}") from None

@@ -157,9 +157,9 @@ class Engine:
         return record
 
     def _would_fit(self, order: Order) -> bool:
-        """Whether an offer would do, were none taken out of service."""
+        """Whether an offer would do, were none taken out of service, and every server of one's own ready."""
         facts = self._facts(order)
-        sold = {name: replace(one, disabled=None) for name, one in facts.offers.items()}
+        sold = {name: replace(one, disabled=None, server=None) for name, one in facts.offers.items()}
         facts = replace(facts, offers=sold)
         settings = self._current.settings
         wished = wishes(settings, order, facts)

@@ -6,14 +6,17 @@ read. Three words decide at the door of a provider: `admit` before an attempt is
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Generator
 from contextlib import contextmanager
 
 from msgspec import Struct
 
+from adapters.contract import Load, ServerState
 from gateway.clock import Clock
 from gateway.current import Current
 from gateway.engine.circuits import Circuits
+from gateway.engine.loads import Loads
 from gateway.engine.measuring import Measuring, Watch
 from gateway.observe import Metrics, log
 from gateway.settings import Provider
@@ -24,6 +27,7 @@ from gateway.task import end
 from policies.candidates import provider_of
 from policies.circuit import EVENTS, LAST_RESORT_S, Circuit, Event, Scope, State, admits, sick_s
 from policies.facts import OfferFacts, measured
+from policies.load import loaded
 from policies.react import LONGEST_RETRY_AFTER_S
 from policies.throttle import NO_SUBMITS, may_repeat, submitted
 from policies.window import Window
@@ -50,8 +54,14 @@ class NotNow(Struct, frozen=True):
 
 
 class Health:
-    def __init__(self, current: Current, shared: SharedHealth, metrics: Metrics, clock: Clock) -> None:
+    def __init__(
+        self, current: Current, shared: SharedHealth, metrics: Metrics, clock: Clock, loads: Loads | None = None
+    ) -> None:
+        """`loads`: what servers of one's own say; without, none is asked."""
         self._current, self._shared, self._metrics, self._clock = current, shared, metrics, clock
+        self._loads = loads
+        self._queued: dict[str, str] = {}
+        self._queued_elsewhere: Counter[str] = Counter()
         self._circuits = Circuits(shared, clock, self._turned)
         self._measuring = Measuring(clock)
         self._quiet: dict[str, float] = {}
@@ -81,18 +91,22 @@ class Health:
         return facts
 
     def _measured(self, offer: str, at_s: float) -> OfferFacts:
-        account = provider_of(offer)
+        account, sold = provider_of(offer), self._current.settings.offers[offer]
         provider = self._current.settings.providers.get(account)
-        return measured(
+        known = measured(
             self._measuring.sketch(offer),
             at_s,
             circuit=self._circuits.of(offer),
             account=self._circuits.of(account),
-            disabled=OUT_OF_SERVICE if account in self._drained else None,
+            disabled=OUT_OF_SERVICE if account in self._drained else self._loads and self._loads.objection(sold),
             in_use=self.in_use(account),
             limit=provider.max_concurrency if provider else None,
             queue_s=self._quiet_s(account, at_s),
         )
+        return known if sold.billed else loaded(known, sold, self._load(account), queued=self._waiting(account))
+
+    def _load(self, account: str) -> Load | None:
+        return self._loads.of(account) if self._loads else None
 
     def in_use(self, account: str) -> int:
         """Open attempts at the account: of all replicas a moment ago, and of this one now."""
@@ -109,6 +123,8 @@ class Health:
             return NotNow(LOOK_S)
         if (quiet_s := self._quiet_s(names[1], at_s)) > 0:
             return NotNow(quiet_s)
+        if (load := self._load(names[1])) and load.state is not ServerState.READY:
+            return NotNow(LOOK_S)
         circuits = [(name, self._circuits.of(name)) for name in names]
         if not all(admits(circuit, at_s, last=last) for _, circuit in circuits):
             return NotNow(max(_wait_s(circuit, at_s, last=last) for _, circuit in circuits))
@@ -129,6 +145,17 @@ class Health:
         for name in admission.probes if isinstance(admission, Admitted) else ():
             if self._circuits.of(name).state is State.PROBING:
                 self._circuits.hear(name, Event.DUE)
+
+    def queue(self, edit: str, account: str) -> None:
+        """An edit waits in the gateway for a place at the account, until it is `unqueue`d."""
+        self._queued[edit] = account
+
+    def unqueue(self, edit: str) -> None:
+        self._queued.pop(edit, None)
+
+    def _waiting(self, account: str) -> int:
+        """Edits that wait in the gateway for a place there: of this replica now, of the others a moment ago."""
+        return sum(one == account for one in self._queued.values()) + self._queued_elsewhere[account]
 
     def spent(self) -> frozenset[str]:
         """The providers whose retry budget is used up: this replica's part of it."""
@@ -195,7 +222,12 @@ class Health:
         try:
             await self._circuits.tell()
             names = (*self._current.settings.offers, *self._current.settings.providers)
-            told = Told(at_s=self._at_s(), sketches=dict(self._measuring.own), quiet=dict(self._quiet))
+            told = Told(
+                at_s=self._at_s(),
+                sketches=dict(self._measuring.own),
+                quiet=dict(self._quiet),
+                queued=Counter(self._queued.values()),
+            )
             async with self._one_at_a_time:
                 self._take(await self._shared.exchange(told, names, self._current.settings.providers))
             self._store_away = False
@@ -211,6 +243,7 @@ class Health:
         self._in_use, self._drained = known.in_use, known.drained
         quiet = [said for word in known.others for said in word.quiet.items()]
         self._quiet_elsewhere = {account: max(s for name, s in quiet if name == account) for account, _ in quiet}
+        self._queued_elsewhere = sum((Counter(word.queued) for word in known.others), Counter[str]())
         for name, stands in known.circuits.items():
             self._circuits.adopt(name, stands)
         self._cache.clear()
@@ -258,7 +291,7 @@ class Health:
         for name in (*self._current.settings.offers, *self._current.settings.providers):
             self._show_state(name, self._circuits.of(name).state)
         for name, facts in self.facts().items():
-            open_to_edits = facts.healthy and facts.disabled is None
+            open_to_edits = facts.healthy and facts.disabled is None and facts.server in (None, ServerState.READY)
             self._metrics.available.labels(name, self._current.settings.offers[name].tier.value).set(open_to_edits)
         for provider in self._current.settings.providers.values():
             self._show_slots(provider)

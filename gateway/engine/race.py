@@ -32,7 +32,7 @@ from gateway.state.budgets import OverBudget
 from gateway.state.corrections import Corrections
 from gateway.state.edits import Cancelled, Edits, NoPermit
 from gateway.state.records import AttemptRecord, AttemptState, EditRecord, with_attempt
-from policies.hedge import SecondRunner, second_runner
+from policies.hedge import SecondRunner, as_now, second_runner
 from policies.react import ATTEMPTS_PER_EDIT, VERDICTS
 
 Outrun = dict[asyncio.Task[Over], Lane]
@@ -190,8 +190,9 @@ class _Race:
         tried = {one.offer for one in record.attempts} - {first.offer}
         left = {one.provider for one in record.attempts if one.failure and VERDICTS[one.failure].leaves_account}
         left |= self._all.health.spent()
+        now = self._all.health.facts()
         fit = tuple(
-            one
+            as_now(one, now[one.offer]) if one.is_cancellable and one.offer in now else one
             for one in record.plan.candidates
             if one.offer == first.offer
             or (one.offer not in tried and one.provider not in left and current.sells(one.offer))

@@ -20,6 +20,7 @@ from gateway.engine.witness import Witness
 from gateway.state.budgets import OverBudget
 from gateway.state.edits import Cancelled, Edits, NoPermit
 from gateway.state.records import AttemptRecord, AttemptState, EditRecord, End, Status, with_attempt
+from policies.candidates import provider_of
 from policies.plans import Plan
 from policies.react import VERDICTS, Action, Decision, GiveUp, Refuse, Tried, TryOffer, decide
 
@@ -129,6 +130,12 @@ class Route:
 
     async def _open(self, record: EditRecord, step: TryOffer) -> EditRecord:
         """Opens the next attempt when its provider is well and has a place for it, until the deadline."""
+        try:
+            return await self._opened(record, step)
+        finally:
+            self._health.unqueue(record.id)
+
+    async def _opened(self, record: EditRecord, step: TryOffer) -> EditRecord:
         await self._pause(record, step.after_s)
         while not self.cancels.is_asked(record):
             admission = await self.admitted(record, step.offer)
@@ -141,8 +148,10 @@ class Route:
                     self._witness.denied(refusal)
                     return await self._finish(record, ends.over_budget(record.attempts, refusal), None)
                 if not isinstance(opened, NoPermit):
+                    self._health.unqueue(record.id)
                     record = with_attempt(replace(record, status=Status.RUNNING), opened)
                     return await self._run(record, Lane(opened, admission))
+                self._health.queue(record.id, provider_of(admission.offer))
             if not self._may_wait(record, step.offer):
                 late = ends.out_of_service if isinstance(admission, NotNow) else ends.too_late
                 return await self._finish(record, late(record.attempts), None)

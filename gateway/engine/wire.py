@@ -65,6 +65,15 @@ class Wire:
         profile = self._profiles_of(provider).calls
         return await self._egress.send(profile, call.method, url, headers, body, timeout_s=timeout_s, fresh=fresh)
 
+    async def health(self, provider: Provider, *, timeout_s: float) -> HttpReply:
+        """How the provider's server says that it is, beside its `/v1`. Raises `EgressError`, and `ValueError` where its
+        adapter knows no place to ask."""
+        if provider.adapter.health_path is None:
+            raise ValueError(f"{provider.name} has no place to ask how it is")
+        headers = {"user-agent": USER_AGENT, "accept": "application/json", **_credential(provider)}
+        url = provider.base_url.removesuffix("/v1") + provider.adapter.health_path
+        return await self._egress.send(self._profiles_of(provider).calls, "GET", url, headers, timeout_s=timeout_s)
+
     async def fetch(self, provider: Provider, url: str) -> HttpReply:
         """What a result link holds, without any credential."""
         headers = {"user-agent": USER_AGENT, "accept": "image/*"}

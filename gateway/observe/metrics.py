@@ -127,6 +127,14 @@ class Metrics:
         self.circuit_transitions = self._counter(
             "kontext_circuit_transitions", "Changes of a circuit's state that this replica saw.", "offer", "to"
         )
+        self.server_state = self._gauge(
+            "kontext_server_state", "1 for what a server of one's own says that it is, or is by its silence.",
+            "provider", "state",
+        )  # fmt: skip
+        self.server_edits = self._gauge(
+            "kontext_server_edits", "Edits that such a server says it works on, and that wait there.",
+            "provider", "state",
+        )  # fmt: skip
         self.provider_slots = self._gauge(
             "kontext_provider_slots", "Attempts that may be open at a provider.", "provider"
         )

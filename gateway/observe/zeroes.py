@@ -29,7 +29,8 @@ def close_labels(metrics: Metrics, offers: Mapping[str, Offer], policies: Mappin
     """The labels of a configuration, at the start and whenever another one takes effect. What stands for an offer that
     is gone goes; the rest is told again within seconds."""
     for gauge in (metrics.available, metrics.circuit_state, metrics.price_age, metrics.provider_slots,
-                  metrics.provider_slots_in_use, metrics.budget_used):  # fmt: skip
+                  metrics.provider_slots_in_use, metrics.server_state, metrics.server_edits,
+                  metrics.budget_used):  # fmt: skip
         gauge.clear()
     metrics.known = Known(
         offers={name: offer.tier.value for name, offer in offers.items()},

@@ -25,11 +25,13 @@ DEAD_S = 10.0
 
 
 class Told(Struct, frozen=True, kw_only=True):
-    """One replica's word: what it has seen of each offer, and until when an account asked to be left alone."""
+    """One replica's word: what it has seen of each offer, until when an account asked to be left alone, and how many
+    edits wait for a place there."""
 
     at_s: float
     sketches: dict[str, Sketch] = {}
     quiet: dict[str, float] = {}
+    queued: dict[str, int] = {}
 
 
 class Versioned(Struct, frozen=True):

@@ -17,6 +17,7 @@ from gateway.engine.engine import Engine
 from gateway.engine.handover import HandOver
 from gateway.engine.health import Health
 from gateway.engine.lanes import Lanes
+from gateway.engine.loads import Loads
 from gateway.engine.order import Order
 from gateway.engine.race import Races
 from gateway.engine.room import Room
@@ -124,9 +125,11 @@ class Stage:
         team: str = "",
         tracer: Tracer | None = None,
         patience_s: float = 0,
+        asks: bool = False,
     ) -> "Replica":
+        """`asks`: it knows what servers of its own say, once `loads.ask` was called."""
         settings = configured(self.folder, runware=runware, runflow=runflow, local=local, limits=limits, team=team)
-        replica = Replica(self, name, timing or Timing(), settings, tracer, patience_s)
+        replica = Replica(self, name, timing or Timing(), settings, tracer, patience_s, asks=asks)
         self._replicas.append(replica)
         return replica
 
@@ -160,6 +163,8 @@ class Replica:
         settings: Settings,
         tracer: Tracer | None = None,
         patience_s: float = 0,
+        *,
+        asks: bool = False,
     ) -> None:
         self.stage, self.name, self.settings = stage, name, settings
         clock, egress = stage.clock, cast("Egress", stage.script)
@@ -174,7 +179,9 @@ class Replica:
         delivery = Delivery(wire, stage.pictures, self.keeper, room, clock, timing)
         witness = Witness(self.metrics, current, tracer)
         runner = Runner(wire, self.edits, clock, witness, timing)
-        self.health = Health(current, SharedHealth(stage.line, name), self.metrics, clock)
+        self.loads = Loads(current, wire, self.metrics, clock)
+        shared = SharedHealth(stage.line, name)
+        self.health = Health(current, shared, self.metrics, clock, self.loads if asks else None)
         lanes = Lanes(current, self.edits, runner, delivery, self.health, witness)
         corrections = Corrections(stage.line, clock=clock.now_ms)
         races = Races(current, self.edits, corrections, lanes, self.health, witness, clock, timing)

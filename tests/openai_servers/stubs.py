@@ -10,7 +10,7 @@ import email
 import email.policy
 import io
 import json
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -67,12 +67,17 @@ class Refused(Exception):  # noqa: N818 - the name is the fact
 
 
 class Stub:
-    """One server. `edits` is what it was asked, in order: the fields and files that arrived."""
+    """One server. `edits` is what it was asked, in order: the fields and files that arrived. `HEALTH`: what it answers
+    to questions that are no work."""
+
+    HEALTH: Mapping[str, Document] = {}
 
     def __init__(self) -> None:
         self.edits: list[list[Part]] = []
 
     def answer(self, request: Request) -> tuple[int, Document]:
+        if request.method == "GET" and request.path in self.HEALTH:
+            return 200, self.HEALTH[request.path]
         try:
             self.admit(request)
             parts = request.parts()
@@ -212,6 +217,8 @@ class Azure(OpenAI):
 class VllmOmni(Stub):
     """FastAPI's errors, base64 alone, inpainting by fields of its own; it would fetch `url`, and ignores `mask`."""
 
+    HEALTH: Mapping[str, Document] = {"/health": {}}
+
     def edit(self, parts: list[Part]) -> Document:
         said, images = told(parts), files(parts, "image", "image[]")
         assert "url" not in said, "it would fetch a stranger's address"
@@ -228,6 +235,8 @@ class VllmOmni(Stub):
 class SGLang(Stub):
     """Takes a mask and ignores it; tells a path on its own disk and the prompt once more."""
 
+    HEALTH: Mapping[str, Document] = {"/health": {"status": "ok"}}
+
     def edit(self, parts: list[Part]) -> Document:
         said, images = told(parts), files(parts, "image", "image[]")
         assert "url" not in said, "it would fetch a stranger's address"
@@ -242,6 +251,8 @@ class SGLang(Stub):
 
 class SdServer(Stub):
     """Reads a mask's one channel of brightness; takes its engine's settings from a prompt."""
+
+    HEALTH: Mapping[str, Document] = {"/v1/models": {"data": [{"id": "sd-cpp-local", "object": "model"}]}}
 
     def edit(self, parts: list[Part]) -> Document:
         said, images = told(parts), files(parts, "image[]", "image")

@@ -32,7 +32,7 @@ def offer(name: str, micro_usd: int = 40_000, tier: Tier = Tier.STANDARD, **fiel
     return Offer(provider=provider, model=model, tier=tier, **given)
 
 
-PRO = offer("runware/kontext-pro")
+PRO = offer("runware/kontext-pro", overflow_after_s=30.0)
 MAX = offer("runware/kontext-max", 80_000, Tier.PREMIUM)
 DEV = offer(
     "runware/kontext-dev",

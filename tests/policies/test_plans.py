@@ -19,7 +19,7 @@ from offers_on_sale import (
     wishes,
 )
 
-from adapters.contract import Abilities, AutoSize, ModelSize, Pixels, Tier
+from adapters.contract import Abilities, AutoSize, ModelSize, Pixels, ServerState, Tier
 from adapters.fit import fit
 from policies.candidates import Candidate
 from policies.circuit import State
@@ -107,6 +107,8 @@ EXCLUDED = {
     Reason.BELOW_TIER: (Wishes(tier=Tier.PREMIUM), NOW, {}, "tier"),
     Reason.OVER_COST: (Wishes(tier=Tier.STANDARD, max_cost_micro=39_999), NOW, {}, "max_cost_usd"),
     Reason.TOO_SLOW: (Wishes(tier=Tier.STANDARD, deadline_s=30), Facts(day=DAY, elapsed_s=20.1), {}, "deadline_s"),
+    Reason.NOT_READY: (STANDARD, about(pro=OfferFacts(server=ServerState.LOADING)), {}, None),
+    Reason.OVERFLOW: (STANDARD, about(pro=OfferFacts(wait_s=31.0)), {}, None),
     Reason.UNHEALTHY: (STANDARD, about(pro=OfferFacts(healthy=False)), {}, None),
     Reason.DISABLED: (STANDARD, about(pro=OfferFacts(disabled="drained")), {}, None),
 }

@@ -1,10 +1,12 @@
-"""An edit with a mask through the whole gateway to a stand-in of each server: what arrives means what was meant."""
+"""Edits through the whole gateway to a stand-in of each server, and to our own: a mask that arrives means what was
+meant, and nothing of the server comes back."""
 
 import base64
 import io
 import socket
 from asyncio import create_task
 from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ import uvicorn
 from PIL import Image
 
 from gateway.configuration import load
+from gateway.local.app import create_app
 from gateway.secret import key_hash
 from gateway.server import serving
 from tests.engine import state_folder
@@ -46,6 +49,13 @@ dir = "state"
 """
 
 
+OWN = """\
+[providers.own]
+adapter = "openai_images"
+base_url = "http://127.0.0.1:{own}/v1"
+"""
+
+
 class Gateway:
     def __init__(self, http: httpx.AsyncClient, street: Street) -> None:
         self._http, self.street = http, street
@@ -62,11 +72,11 @@ class Gateway:
         return await self._http.post("/v1/edits", json=body)
 
 
-def configured(folder: Path, port: int) -> Path:
+def configured(folder: Path, port: int, own: int) -> Path:
     providers = [PROVIDER.format(name=name, port=port, path=path) for name, path in PATHS.items()]
     offers = ", ".join(f'"{name}/image"' for name in PATHS)
     file = folder / "kontext.toml"
-    file.write_text("\n".join([*providers, REST.format(offers=offers, key=key_hash(KEY))]))
+    file.write_text("\n".join([*providers, OWN.format(own=own), REST.format(offers=offers, key=key_hash(KEY))]))
     (folder / "stub.key").write_text("stub-key")
     return file
 
@@ -74,17 +84,22 @@ def configured(folder: Path, port: int) -> Path:
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def gateway() -> AsyncGenerator[Gateway]:
     street = Street()
-    app: Any = street  # its scope is typed more narrowly than uvicorn's
-    async with state_folder() as folder:
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            server = uvicorn.Server(uvicorn.Config(app, ws="none", lifespan="off", log_level="error"))
-            running = create_task(server.serve([listener]))
-            settings = load(configured(folder, listener.getsockname()[1]), {}, date(2026, 11, 25))
-            headers = {"authorization": f"Bearer {KEY}", "prefer": "wait=30"}
-            async with serving(settings) as url, httpx.AsyncClient(base_url=url, headers=headers, timeout=60) as http:
-                yield Gateway(http, street)
-            server.should_exit = True
-            await running
+    async with state_folder() as folder, listening(street) as port, listening(create_app()) as own:
+        settings = load(configured(folder, port, own), {}, date(2026, 11, 25))
+        headers = {"authorization": f"Bearer {KEY}", "prefer": "wait=30"}
+        async with serving(settings) as url, httpx.AsyncClient(base_url=url, headers=headers, timeout=60) as http:
+            yield Gateway(http, street)
+
+
+@asynccontextmanager
+async def listening(app: Any) -> AsyncGenerator[int]:  # Any: ASGI apps are typed in as many ways as there are
+    """The port at which `app` takes requests."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = uvicorn.Server(uvicorn.Config(app, ws="none", lifespan="off", log_config=None))
+        running = create_task(server.serve([listener]))
+        yield listener.getsockname()[1]
+        server.should_exit = True
+        await running
 
 
 def png(image: Image.Image, **options: Any) -> bytes:
@@ -171,3 +186,11 @@ async def test_a_prompt_that_would_set_the_engine_reaches_no_server_that_reads_i
     answer = await gateway.edit("sd_server", prompt=f"Paint it red {tag}")
     assert answer.status_code == 422
     assert "leave the tag out" in answer.text
+
+
+async def test_our_own_server_says_that_it_is_the_preview_and_is_sold_as_nothing_else(gateway: Gateway) -> None:
+    tier = {"tier": "preview", "size": "auto", "prompt": "invert it"}
+    assert delivered(await gateway.edit("own", models=["own/preview"], **tier)).size == SIZE
+    refused = await gateway.edit("own", models=["own/kontext-dev"], **tier)
+    assert (refused.status_code, refused.json()["type"]) == (503, "urn:kontext:problem:no_offer_now")
+    assert "its server runs the preview engine" in refused.text
