@@ -7,7 +7,7 @@ micro-dollars; times are seconds unless a name says otherwise.
 
 from datetime import date
 from enum import StrEnum
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from msgspec import Struct
 
@@ -470,3 +470,14 @@ class Adapter(Protocol):
     def health_path(self) -> str | None: ...
 
     def load(self, reply: HttpReply) -> Load | None: ...
+
+
+@runtime_checkable
+class CallsBack(Protocol):
+    """An adapter whose provider can be given an address (`Attempt.callback_url`) at which it says that work has ended.
+    What is said there comes as a reply to `read`, if it is signed; else it is a hint to poll now, and nothing more.
+    """
+
+    def is_signed(self, callback: HttpReply, secrets: tuple[str, ...]) -> bool:
+        """Whether one of `secrets` proves that the provider sent exactly this body."""
+        ...

@@ -6,6 +6,7 @@ lost answer is looked up for `quarantine_s` and never simply sent again. That a 
 where `absent_after_s` says when the run list can be believed.
 """
 
+import hmac
 import re
 from typing import Literal
 from urllib.parse import quote
@@ -60,6 +61,7 @@ ADVICE = {
     405: "; {provider}.models.{model}.id must be owner/name",
 }
 
+SIGNATURE = "runflow-signature"
 POLL_LEAST_S = 0.5
 FIRST_LOOK_S = 2.0
 PROOFS = 3  # the whole list is read so often: it may be away
@@ -168,6 +170,13 @@ class Runflow(Struct, frozen=True):
         """None: it is not asked."""
         del reply
         return None
+
+    def is_signed(self, callback: HttpReply, secrets: tuple[str, ...]) -> bool:
+        """HMAC-SHA256 of the raw body in hex, under the whole text of a secret; absent where none is registered. It
+        holds no time, so an old one may come again."""
+        sent = callback.headers.get(SIGNATURE, "").lower()
+        made = (hmac.new(secret.encode(), callback.body, "sha256").hexdigest() for secret in secrets)
+        return any(hmac.compare_digest(one.encode(), sent.encode()) for one in made)
 
     # --- calls ---
 

@@ -131,6 +131,10 @@ class Runware(Struct, frozen=True):
         del reply
         return None
 
+    def is_signed(self, callback: HttpReply, secrets: tuple[str, ...]) -> bool:  # noqa: ARG002 - the protocol's signature
+        """Runware's webhooks carry no signature."""
+        return False
+
     def _read_post(self, attempt: Attempt, call: HttpCall, reply: HttpReply, answer: Answer) -> Outcome:
         if outcome := _delivered(attempt, answer, ()):
             return outcome

@@ -13,6 +13,7 @@ from litestar.openapi.plugins import JsonRenderPlugin, YamlRenderPlugin
 
 from gateway.api import (
     admin,
+    callbacks,
     cancel,
     deliveries,
     drain,
@@ -49,11 +50,13 @@ from gateway.api.problems import (
 from gateway.api.purse import Purse
 from gateway.api.requests import AnyRequest
 from gateway.api.statuses import add_answers
+from gateway.api.switchboard import Switchboard
 from gateway.books import drained, opened_book, refuse_a_lost_store
 from gateway.clock import Clock, SystemClock
 from gateway.current import Current
 from gateway.egress import AsgiApp, Egress
 from gateway.engine.attempts import Runner
+from gateway.engine.callbacks import Addresses, Callbacks
 from gateway.engine.charges import Charges
 from gateway.engine.delivery import Delivery
 from gateway.engine.engine import Engine
@@ -124,6 +127,7 @@ HANDLERS = (
     webhooks.enable_endpoint,
     deliveries.list_deliveries,
     deliveries.redeliver,
+    callbacks.receive_callback,
     admin.list_unresolved,
     admin.resolve_attempt,
     admin.release_edit,
@@ -235,7 +239,8 @@ async def _open(settings: Settings, clock: Clock, timing: Timing, stack: AsyncEx
     tracer = open_tracer(clock.random_bytes, export=settings.traces)
     stack.push_async_callback(tracer.aclose)
     witness = Witness(metrics, current, tracer)
-    runner = Runner(wire, kept, clock, witness, timing)
+    heard = Callbacks()
+    runner = Runner(wire, kept, clock, witness, timing, heard)
     patience = Patience(clock, settings.state.patience_s)
     keeper = Keeper(results, References(store), patience, clock, settings.retention_s)
     delivery = Delivery(wire, pictures, keeper, room, clock, timing)
@@ -246,7 +251,9 @@ async def _open(settings: Settings, clock: Clock, timing: Timing, stack: AsyncEx
     await checkup.start()
     stack.push_async_callback(checkup.aclose)
     corrections = Corrections(store, keep_ms=keep_ms, min_replicas=settings.state.confirmations)
-    lanes = Lanes(current, kept, runner, delivery, checkup, witness)
+    secrets = secrets_of(settings, clock)
+    addresses = Addresses(secrets)
+    lanes = Lanes(current, kept, runner, delivery, checkup, witness, addresses)
     races = Races(current, kept, corrections, lanes, checkup, witness, clock, timing)
     route = Route(current, kept, lanes, races, checkup, witness, clock, timing)
     handover = HandOver(egress, results, clock)
@@ -254,7 +261,8 @@ async def _open(settings: Settings, clock: Clock, timing: Timing, stack: AsyncEx
     await engine.start()
     stack.push_async_callback(engine.aclose)
     feed = Feed(store, replica, clock)
-    await stack.enter_async_context(feed.running(engine.hear_cancel))
+    switchboard = Switchboard(addresses, heard, feed, replica, metrics)
+    await stack.enter_async_context(feed.running(engine.hear_cancel, switchboard.passed_on))
     inquiry = Inquiry(wire, clock)
     resolver = Resolver(current, corrections, inquiry, delivery, handover, witness, clock, timing)
     charges = Charges(current, book, kept, corrections, inquiry, witness, clock, timing)
@@ -273,7 +281,6 @@ async def _open(settings: Settings, clock: Clock, timing: Timing, stack: AsyncEx
     revoked = Revoked(store)
     await revoked.read()
     await stack.enter_async_context(running(revoked.go_on(clock), "revocations"))
-    secrets = secrets_of(settings, clock)
     links = Links(secrets)
     purse = Purse(current, Budgets(store), clock)
     return Context(
@@ -299,6 +306,7 @@ async def _open(settings: Settings, clock: Clock, timing: Timing, stack: AsyncEx
         endpoints=endpoints,
         registrar=registrar,
         deliveries=outgoing,
+        switchboard=switchboard,
     )
 
 

@@ -111,7 +111,9 @@ class ProviderSection(Section, frozen=True, kw_only=True):
     `gpu_second_usd`: what a second of a machine of one's own costs, in decimal dollars; left out it is free.
     `gpu_most_usd`: no edit there is booked, or held, above it; left out, the longest that a call may take is held.
     `overflow_after_s`: where an edit would wait longer for this provider it goes to the next offer; left out, it
-    waits."""
+    waits.
+    `callbacks`: the provider is asked to call `[server] public_url` when it is done; polls go on all the same.
+    `callback_secrets`: those by which it signs its calls."""
 
     adapter: str | None = None
     api_key: str | None = None
@@ -123,6 +125,8 @@ class ProviderSection(Section, frozen=True, kw_only=True):
     gpu_second_usd: str | None = None
     gpu_most_usd: str | None = None
     overflow_after_s: Annotated[float, Meta(ge=0)] | None = None
+    callbacks: bool = False
+    callback_secrets: tuple[str, ...] = ()
     models: dict[str, ModelOverlay] = field(default_factory=dict[str, ModelOverlay])
 
 

@@ -27,6 +27,8 @@ class Provider(Struct, frozen=True, kw_only=True):
     max_concurrency: int
     timeout_s: float
     offers: tuple[Offer, ...]
+    callbacks: bool = False
+    callback_secrets: tuple[Secret, ...] = ()
 
 
 class Budget(Struct, frozen=True):
@@ -103,6 +105,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     def secret_texts(self) -> tuple[str, ...]:
         """For the sink that must keep them out of every line, and for nothing else."""
         keys = [provider.key for provider in self.providers.values() if provider.key is not None]
+        keys += [secret for provider in self.providers.values() for secret in provider.callback_secrets]
         return (*(secret.reveal() for secret in (*keys, *self.secrets)), self.development_key or "")
 
     @property

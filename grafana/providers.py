@@ -104,6 +104,14 @@ HEALTH = Row(
             ),
             unit=Unit.PER_MINUTE,
         ),
+        Panel(
+            title="Calls of providers",
+            says="That they are done: `signed`, or a hint to poll. `forged` came to an address that we never made.",
+            kind=Kind.LINES,
+            queries=(Query(f"60 * sum by (result) (rate(kontext_callbacks_total[{RATE}]))", "{{result}}"),),
+            unit=Unit.PER_MINUTE,
+            width=24,
+        ),
     ),
 )
 

@@ -13,6 +13,7 @@ from gateway.api.cursors import Cursors
 from gateway.api.door import Door
 from gateway.api.links import Links
 from gateway.api.orders import Desk
+from gateway.api.switchboard import Switchboard
 from gateway.clock import Clock
 from gateway.current import Current
 from gateway.engine.engine import Engine
@@ -54,6 +55,7 @@ class Context(Struct, frozen=True, kw_only=True):
     endpoints: Endpoints
     registrar: Registrar
     deliveries: Deliveries
+    switchboard: Switchboard
 
     @property
     def settings(self) -> Settings:

@@ -17,7 +17,8 @@ from gateway.api.problems import KINDS, PROBLEM_JSON
 _TEMPLATE = "#/components/schemas/{name}"
 METHODS = ("get", "post", "put", "patch", "delete")
 OPENAI = "/v1/images/edits"
-OPEN = frozenset({"/healthz", "/readyz"})
+CALLBACKS = "/callbacks/{provider}/{token}"
+OPEN = frozenset({"/healthz", "/readyz", CALLBACKS})
 """Asked without a key."""
 
 ALWAYS, KEYED, PLACED, ASKING = {500, 503}, {401, 403}, {404}, {400, 422}

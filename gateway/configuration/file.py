@@ -19,7 +19,7 @@ from gateway.configuration.providers import provider, secret
 from gateway.configuration.teams import budget, team
 from gateway.secret import Secret, key_hash
 from gateway.sections import ALL_SCOPES, File
-from gateway.settings import Settings
+from gateway.settings import Provider, Settings
 from policies.policy import Policy
 from policies.price import MissingPrice, require_price
 
@@ -93,6 +93,7 @@ def _development(env: Mapping[str, str], key: str) -> File:
 
 def _resolve(file: File, base: Path, env: Mapping[str, str], development_key: str | None) -> Settings:
     providers = {name: provider(name, section, env, base) for name, section in file.providers.items()}
+    _check_callbacks(file, providers)
     known = {offer.name: offer for provider in providers.values() for offer in provider.offers}
     policies = {name: policy(name, section, known) for name, section in file.policies.items()}
     teams = {name: team(name, section, policies, known) for name, section in file.teams.items()}
@@ -121,6 +122,13 @@ def _resolve(file: File, base: Path, env: Mapping[str, str], development_key: st
         development_key=development_key,
         traces=_traces(env),
     )
+
+
+def _check_callbacks(file: File, providers: Mapping[str, Provider]) -> None:
+    for name, one in providers.items():
+        if one.callbacks and not file.server.public_url:
+            words = 'at which address? Set public_url = "https://…" under [server], as the provider can reach it'
+            raise SettingsError(f"providers.{name}.callbacks: {words}")
 
 
 def _aliases(given: Mapping[str, str], offers: Mapping[str, Offer], policies: Mapping[str, Policy]) -> dict[str, str]:

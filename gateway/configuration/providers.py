@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from adapters.contract import Offer
+from adapters.contract import Adapter, CallsBack, Offer
 from adapters.registry import check, habits, make, narrowed
 from gateway.catalogue import Catalogue, offers, read_catalogue, shipped
 from gateway.configuration.gpu import by_seconds
@@ -47,9 +47,20 @@ def provider(name: str, section: dict[str, Any], env: Mapping[str, str], base: P
             max_concurrency=settings.max_concurrency or usual.max_concurrency,
             timeout_s=timeout_s,
             offers=by_seconds(settings, patient, timeout_s),
+            callbacks=_calls_back(adapter, wanted=settings.callbacks),
+            callback_secrets=tuple(
+                secret(f"{place}.callback_secrets[{index}]", one, env, base)
+                for index, one in enumerate(settings.callback_secrets)
+            ),
         )
     except ValueError as error:
         raise SettingsError(f"{place}.{error}") from None
+
+
+def _calls_back(adapter: Adapter, *, wanted: bool) -> bool:
+    if wanted and not isinstance(adapter, CallsBack):
+        raise ValueError("callbacks: servers of this kind call nobody back; leave it out")
+    return wanted
 
 
 def _served(base_url: str, known: tuple[Offer, ...]) -> tuple[Offer, ...]:

@@ -24,6 +24,7 @@ from adapters.contract import (
     Unclear,
 )
 from gateway.clock import Clock
+from gateway.engine.callbacks import Callback, Callbacks, Ear
 from gateway.engine.exchange import exchange
 from gateway.engine.timing import Timing
 from gateway.engine.wire import StampExpired, Wire
@@ -80,8 +81,17 @@ Accepted = Callable[[AttemptRecord], None]
 class Runner:
     """What every run needs."""
 
-    def __init__(self, wire: Wire, edits: Edits, clock: Clock, witness: Witness, timing: Timing) -> None:
+    def __init__(
+        self,
+        wire: Wire,
+        edits: Edits,
+        clock: Clock,
+        witness: Witness,
+        timing: Timing,
+        callbacks: Callbacks | None = None,
+    ) -> None:
         self.wire, self.edits, self.clock, self.witness, self.timing = wire, edits, clock, witness, timing
+        self.callbacks = callbacks or Callbacks()
 
     async def run(
         self,
@@ -95,8 +105,9 @@ class Runner:
     ) -> Ran:
         """Follows `attempt` to its end. Its stamp must be fresh, unless it is `resumed` from a record: then a submit
         that was stamped is treated as unknown, never as not sent. Raises `Fenced` where another replica took over."""
-        run = _Run(self, record, provider, offer, attempt, accepted or _unheard, resumed=resumed)
-        return await (run.resume() if resumed else run.begin())
+        with self.callbacks.listening(record.id, attempt) as ear:
+            run = _Run(self, record, provider, offer, attempt, accepted or _unheard, ear, resumed=resumed)
+            return await (run.resume() if resumed else run.begin())
 
 
 def _unheard(_attempt: AttemptRecord) -> None: ...
@@ -111,13 +122,21 @@ class _Run:
         offer: Offer,
         attempt: AttemptRecord,
         accepted: Accepted,
+        ear: Ear,
         *,
         resumed: bool,
     ) -> None:
         self._tell_accepted, self._resumed = accepted, resumed
         self._runner, self._record, self._provider, self._offer = runner, record, provider, offer
         self._attempt = attempt
-        self._asked = Attempt(id=attempt.id, number=attempt.number, edit=record.edit, offer=offer)
+        self._asked = Attempt(
+            id=attempt.id,
+            number=attempt.number,
+            edit=record.edit,
+            offer=offer,
+            callback_url=attempt.callback_url,
+        )
+        self._ear = ear
         self._stamped_s = self._post_ended_s = self._began_s = runner.clock.monotonic()
         self._accepted_s: float | None = None
         self._unknown_since_s: float | None = None
@@ -249,8 +268,20 @@ class _Run:
         pause_s = next_poll_s(elapsed_s, self._offer.usual_s, self._attempt.polls, self._runner.clock.chance())
         if pause_s is None or elapsed_s + pause_s > self._runner.timing.follow_s:
             return self._ended(self._partial or _NEVER_CAME)
-        await self._sleep(max(pause_s, least_s))
+        heard = await self._ear.pause(self._sleep(max(pause_s, least_s)))
+        if heard is not None:
+            return await self._heard(call, heard)
         self._attempt = replace(self._attempt, polls=self._attempt.polls + 1)
+        return call
+
+    async def _heard(self, call: HttpCall, heard: Callback) -> Ran | HttpCall:
+        """A callback. One that its provider signed is read like any reply; what it does not settle, and every other
+        one, is a hint to poll now. A false one begins the rhythm of polls early, and does not use it up."""
+        if heard.reply is not None:
+            outcome = self._provider.adapter.read(self._asked, call, heard.reply)
+            if isinstance(outcome, Done | Failed):
+                return await self._react(call, outcome)
+        self._attempt = replace(self._attempt, polls=max(1, self._attempt.polls))
         return call
 
     # --- resolving a lost answer ----------------------------------------------------------------------------------

@@ -22,7 +22,13 @@ class Inquiry:
         self._wire, self._clock = wire, clock
 
     async def ask(self, record: EditRecord, attempt: AttemptRecord, provider: Provider, offer: Offer) -> Truth:
-        asked = Attempt(id=attempt.id, number=attempt.number, edit=record.edit, offer=offer)
+        asked = Attempt(
+            id=attempt.id,
+            number=attempt.number,
+            edit=record.edit,
+            offer=offer,
+            callback_url=attempt.callback_url,
+        )
         truth: Truth = Unclear(message="the provider has no way to ask")
         over_s = (self._clock.now_ms() - attempt.closed_ms) / 1000
         for call in look_ups(provider.adapter, asked, over_s):

@@ -9,6 +9,7 @@ from adapters.contract import Attempt, Done, Failed, Next, Offer
 from gateway.current import Current
 from gateway.engine import ends
 from gateway.engine.attempts import Accepted, Ran, Runner, Unresolved, attempt_id
+from gateway.engine.callbacks import Addresses
 from gateway.engine.cancels import Cancels
 from gateway.engine.delivery import Delivered, Delivery
 from gateway.engine.health import Admitted, Health
@@ -65,8 +66,16 @@ class Lane:
 
 class Lanes:
     def __init__(
-        self, current: Current, edits: Edits, runner: Runner, delivery: Delivery, health: Health, witness: Witness
+        self,
+        current: Current,
+        edits: Edits,
+        runner: Runner,
+        delivery: Delivery,
+        health: Health,
+        witness: Witness,
+        addresses: Addresses | None = None,
     ) -> None:
+        self._addresses = addresses or Addresses()
         self._current, self._edits, self._runner, self._delivery = current, edits, runner, delivery
         self._health, self._witness = health, witness
         self.cancels = Cancels()
@@ -83,8 +92,9 @@ class Lanes:
         count = sum(attempt.offer == offer for attempt in record.attempts)
         identity = attempt_id(record.origin, offer, count)
         number = len(record.attempts) + 1
+        callback_url = self._addresses.of(self._current.settings, place.provider, record.id, number)
         step: Next = place.provider.adapter.submit(
-            Attempt(id=identity, number=number, edit=record.edit, offer=place.offer)
+            Attempt(id=identity, number=number, edit=record.edit, offer=place.offer, callback_url=callback_url)
         )
         return AttemptRecord(
             id=identity,
@@ -96,6 +106,7 @@ class Lanes:
             state=AttemptState.INTENT,
             call=step.call,
             beside=beside,
+            callback_url=callback_url,
         )
 
     async def opened(

@@ -200,6 +200,11 @@ class Metrics:
             "kontext_webhook_lateness_seconds", "For how long the delivery that waits longest has been due."
         )
 
+        self.callbacks = self._counter(
+            "kontext_callbacks", "Calls of providers that say that they are done, by what they were taken for.",
+            "result",
+        )  # fmt: skip
+
     def _retention(self) -> None:
         self.pictures_deleted = self._counter(
             "kontext_pictures_deleted", "Pictures that were deleted: their time was over, or their caller erased them.",

@@ -17,6 +17,7 @@ REFUSALS = ("in_flight", "picture_bytes", "checking")
 PICTURE_STATES = ("busy", "waiting")
 RELOADS = ("applied", "unchanged", "refused")
 WEBHOOK_RESULTS = ("delivered", "answered", "no_answer", "refused", "given_up")
+CALLBACK_RESULTS = ("signed", "hint", "late", "repeated", "forged")
 BUDGET_SCOPES = ("gateway", "team", "key")
 BUDGET_WINDOWS = ("day", "month", "total")
 CHARGED_FAILURES = (
@@ -77,6 +78,8 @@ def _each(metrics: Metrics) -> None:
     for why in DELETIONS:
         metrics.pictures_deleted.labels(why)
         metrics.picture_bytes_deleted.labels(why)
+    for result in CALLBACK_RESULTS:
+        metrics.callbacks.labels(result)
     for scope, window in _pairs(BUDGET_SCOPES, BUDGET_WINDOWS):
         metrics.denials.labels(scope, window)
 

@@ -1,7 +1,7 @@
 """What both stand-ins share: the clock, the bill, the faults, the studio, and a task from its acceptance to its end.
 
 A task is decided when it is accepted, and every later answer is computed from the clock. Nothing runs in the
-background; a task accepted late is one whose moment of acceptance still lies ahead.
+background but calls that were asked for; a task accepted late is one whose moment of acceptance still lies ahead.
 """
 
 import secrets
@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from gateway.rehearsal.bill import Bill, Entry
+from gateway.rehearsal.callbacks import Callbacks
 from gateway.rehearsal.clock import Clock
 from gateway.rehearsal.exchange import Provider, Step
 from gateway.rehearsal.faults import DEFAULT_SECONDS, Fault, Faults, Group, Script
@@ -92,6 +93,7 @@ class Backstage:
         self.bill = Bill(clock)
         self.studio = Studio(fast=fast)
         self.files = Files(clock, self.studio)
+        self.callbacks = Callbacks(clock)
         self._seconds = SECONDS | (
             dict.fromkeys(SECONDS, seconds) if isinstance(seconds, (int, float)) else {**(seconds or {})}
         )

@@ -42,7 +42,8 @@ class Control:
     def reset(self) -> None:
         """Forget everything: scripts, bill, log, tasks, pictures."""
         self._stage.faults.reset()
-        for kept in (self._stage.bill, self._stage.files, self._log, self._runware, self._runflow):
+        stage = self._stage
+        for kept in (stage.bill, stage.files, stage.callbacks, self._log, self._runware, self._runflow):
             kept.clear()
 
     def summary(self) -> str:

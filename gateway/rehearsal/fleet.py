@@ -4,6 +4,7 @@ They listen on loopback, buy from stand-ins alone, and are all gone when the fle
 """
 
 import asyncio
+import json
 import os
 import random
 import re
@@ -39,7 +40,8 @@ class Account(Struct, frozen=True, kw_only=True):
 
 
 class Terms(Struct, frozen=True, kw_only=True):
-    """`policies`: the offers of each, in order. `seconds`: how long an edit takes at the stand-ins."""
+    """`policies`: the offers of each, in order. `seconds`: how long an edit takes at the stand-ins.
+    `allow_hosts`: hosts inside that webhooks may go to."""
 
     accounts: tuple[Account, ...]
     policies: Mapping[str, Sequence[str]]
@@ -48,6 +50,7 @@ class Terms(Struct, frozen=True, kw_only=True):
     dead_after_s: float = 1.0
     in_flight: int = 5000
     reconcile_s: float = 60.0
+    allow_hosts: tuple[str, ...] = ()
 
 
 class FleetFailed(Exception):  # noqa: N818 - the name is the fact
@@ -68,6 +71,8 @@ def _lines(terms: Terms) -> list[str]:
     lines = ["[state]", 'dir = "state"', f"beat_s = {terms.beat_s}", f"dead_after_s = {terms.dead_after_s}", ""]
     lines += ["[ledger]", 'url = "sqlite:state/ledger.db"', f"reconcile_s = {terms.reconcile_s}", ""]
     lines += ["[limits]", f"in_flight = {terms.in_flight}", ""]
+    if terms.allow_hosts:
+        lines += ["[egress]", f"allow_hosts = {json.dumps(terms.allow_hosts)}", ""]
     for account in terms.accounts:
         lines += _provider(account, terms.seconds)
     for name, offers in terms.policies.items():

@@ -5,6 +5,7 @@ The documents disagree in places; each such place is a switch (`RunflowSwitches`
 
 import base64
 import hashlib
+import hmac
 import re
 import uuid
 from typing import Literal
@@ -14,6 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from gateway.rehearsal.backstage import Backstage, Task, delay_of, new_id
+from gateway.rehearsal.callbacks import Post
 from gateway.rehearsal.checks import Check, anything, text, wrong_fields
 from gateway.rehearsal.clock import timestamp
 from gateway.rehearsal.exchange import (
@@ -62,7 +64,8 @@ CLIENT_REF_QUERY = re.compile(r"client_ref\.EQ:'([^']*)'")
 
 
 class RunflowSwitches(Struct, frozen=True):
-    """Where the documents disagree. `list_key`: the member of a list answer that holds the runs."""
+    """Where the documents disagree. `list_key`: the member of a list answer that holds the runs.
+    `callback_secret`: the one that is registered, and signs."""
 
     ratio_style: RatioStyle = "ratio"
     output_shape: Literal["outputs", "image_urls"] = "outputs"
@@ -72,6 +75,15 @@ class RunflowSwitches(Struct, frozen=True):
     data_urls: bool = False
     idempotency: Literal["ignored", "honoured"] = "ignored"
     list_key: str = "data"
+    callback_secret: str | None = None
+
+
+EVENTS = {
+    "failed": "run.failed",
+    "canceled": "run.cancelled",
+    "cancelled": "run.cancelled",
+    "partial_succeeded": "run.partial_succeeded",
+}
 
 
 class Run(Struct, frozen=True):
@@ -241,10 +253,33 @@ class Runflow:
         delay_s = delay_of(script) if script else 0.0
         run = Run(model, self._stage.accept(order, delay_s=delay_s), body, order.recipe)
         self._runs[order.id] = run
+        if url := text_of(body.get("callback_url")):
+            self._stage.callbacks.promise(Provider.RUNFLOW, url, run.task.ready_at, lambda: self._posts(request, run))
         key = request.headers.get("idempotency-key")
         if key:
             self._replays[key] = Replay(_digest(request.body), order.id)
         return run
+
+    async def _posts(self, request: Request, run: Run) -> list[Post]:
+        """One call, signed where a secret is registered: lower-case hex of the raw body's HMAC, no prefix and no time.
+        What a run cost is not in it, nor why one failed."""
+        wire = await self._wire(request, run)
+        status = text_of(wire["status_code"])
+        content: JsonObject = {
+            "event": EVENTS.get(status, "run.completed"),
+            "run_id": run.task.order.id,
+            "status": status,
+            "output": wire["output"],
+            "duration_ms": wire["duration_ms"],
+            "created_at": wire["created_at"],
+            "completed_at": wire["completed_at"],
+            "metadata": wire["metadata"],
+        }
+        body, headers = msgspec.json.encode(content), {"runflow-request-id": new_id()}
+        if self.switches.callback_secret is not None:
+            key = self.switches.callback_secret.encode()
+            headers["runflow-signature"] = hmac.new(key, body, "sha256").hexdigest()
+        return [Post(body, headers)]
 
     def _new_run_id(self) -> str:
         """A UUID of version 7: the time in front, chance behind."""

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from gateway.rehearsal.backstage import Backstage, Task, delay_of, new_id
+from gateway.rehearsal.callbacks import Post
 from gateway.rehearsal.checks import UUID_V4, uuid_v4
 from gateway.rehearsal.clock import wait_until
 from gateway.rehearsal.exchange import (
@@ -58,12 +59,14 @@ class RunwareSwitches(Struct, frozen=True):
 
     `unknown_id`: how a poll answers for an id that it does not know. `duplicate_lag_s`: for so long after its
     acceptance a task is not yet seen by the duplicate check. `picture_in_ack`: the answer to a submit already holds
-    the picture, asynchronous or not.
+    the picture, asynchronous or not. `webhook`: the body of a call back is the item itself, or `data` or `errors` with
+    it in a list; both have been seen.
     """
 
     unknown_id: Literal["processing", "empty", "not_found"] = "processing"
     duplicate_lag_s: float = 0.0
     picture_in_ack: bool = False
+    webhook: Literal["bare", "enveloped"] = "bare"
 
 
 class Accepted(Struct, frozen=True):
@@ -175,9 +178,20 @@ class Runware:
             self._archive(task, answer.errors[0])
             return answer
         accepted = self._accept(task, source, script)
+        if url := text_of(task.get("webhookURL")):
+            self._stage.callbacks.promise(
+                Provider.RUNWARE, url, accepted.task.ready_at, lambda: self._posts(request, accepted)
+            )
         if script and (script.fault in LOST or script.fault in AFTER_ACCEPTANCE):
             return Answer(outcome="accepted")
         return await self._acknowledge(request, accepted)
+
+    async def _posts(self, request: Request, accepted: Accepted) -> list[Post]:
+        """One for each item that has ended, without any signature."""
+        answer = await self._result(request, accepted, polled=True)
+        rows = [("data", item) for item in answer.data] + [("errors", error) for error in answer.errors]
+        bare = self.switches.webhook == "bare"
+        return [Post(msgspec.json.encode(row if bare else {name: [row]})) for name, row in rows]
 
     def _is_duplicate(self, task_id: str) -> bool:
         earlier = self._accepted.get(task_id)

@@ -18,6 +18,7 @@ from uvicorn.server import ServerState
 from gateway.rehearsal.app import TRANSPORT, App
 from gateway.rehearsal.backstage import KEY, Backstage
 from gateway.rehearsal.bill import Bill
+from gateway.rehearsal.callbacks import Callbacks
 from gateway.rehearsal.clock import LONGEST_NAP_S, Clock
 from gateway.rehearsal.control import Control
 from gateway.rehearsal.faults import Faults
@@ -78,6 +79,10 @@ class Rehearsal:
     def runflow_url(self) -> str:
         return f"{self.url}/runflow"
 
+    @property
+    def callbacks(self) -> Callbacks:
+        return self._stage.callbacks
+
     def reset(self) -> None:
         """Forget everything: scripts, bill, log, tasks, pictures."""
         self._control.reset()
@@ -122,6 +127,7 @@ class Rehearsal:
             yield self.url
         finally:
             server.close()
+            await self._stage.callbacks.aclose()
             await self._stop(state)
             self.url = ""
 

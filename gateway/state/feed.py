@@ -2,8 +2,8 @@
 reader can go on at any replica where it left off.
 
 All streams that are read here are waited for on one connection. The same connection hears what other replicas call
-this one for: somebody wants an edit of ours cancelled. When the store is away, reading raises `StoreUnavailable`, and
-waiting tries again.
+this one for: somebody wants an edit of ours cancelled, or a provider has called back about one. When the store is away,
+reading raises `StoreUnavailable`, and waiting tries again.
 """
 
 import asyncio
@@ -115,21 +115,30 @@ class Feed:
         for watch in [watch for watches in self._watches.values() for watch in watches]:
             watch.hang_up()
 
+    async def pass_on(self, owner: str, document: bytes) -> None:
+        """Something that only the replica `owner` can use is told to it. `for` is empty: it asks for no end."""
+        with unavailable():
+            await self._store.xadd(keys.CALLS + owner, {"for": "", "callback": document}, maxlen=_MOST_CALLS)
+            await self._store.pexpire(keys.CALLS + owner, keys.CALLS_LIVE_MS)
+
     @asynccontextmanager
-    async def running(self, on_cancel: Callable[[str], None]) -> AsyncGenerator[None]:
-        """Listens while the block runs. `on_cancel` is told the edit that somebody wants cancelled."""
-        task = asyncio.create_task(self._listen(on_cancel), name="feed")
+    async def running(
+        self, on_cancel: Callable[[str], None], on_callback: Callable[[bytes], None] = lambda _: None
+    ) -> AsyncGenerator[None]:
+        """Listens while the block runs. `on_cancel` is told the edit that somebody wants cancelled, `on_callback` what
+        was passed on to this replica."""
+        task = asyncio.create_task(self._listen(on_cancel, on_callback), name="feed")
         try:
             yield
         finally:
             self.hang_up()
             await end(task)
 
-    async def _listen(self, on_cancel: Callable[[str], None]) -> None:
+    async def _listen(self, on_cancel: Callable[[str], None], on_callback: Callable[[bytes], None]) -> None:
         async with self._store.client() as line:
             while True:
                 try:
-                    self._take(await self._wait(line), on_cancel)
+                    self._take(await self._wait(line), on_cancel, on_callback)
                 except StoreUnavailable:
                     await self._clock.sleep(_PAUSE_S)
                 except Exception as error:  # noqa: BLE001 - a defect must not end the duty
@@ -141,7 +150,12 @@ class Feed:
             found = line.xread(cast("Any", dict(self._cursors)), _AT_ONCE, self._block_ms)
             return await cast("Awaitable[list[tuple[bytes, _Entries]]]", found) or []
 
-    def _take(self, told: list[tuple[bytes, _Entries]], on_cancel: Callable[[str], None]) -> None:
+    def _take(
+        self,
+        told: list[tuple[bytes, _Entries]],
+        on_cancel: Callable[[str], None],
+        on_callback: Callable[[bytes], None],
+    ) -> None:
         for key, entries in told:
             name = key.decode()
             if name in self._cursors:
@@ -151,6 +165,8 @@ class Feed:
             if name == self._calls:
                 for edit_id in filter(None, (fields[b"for"].decode() for _, fields in entries)):
                     on_cancel(edit_id)
+                for document in filter(None, (fields.get(b"callback") for _, fields in entries)):
+                    on_callback(document)
 
 
 def _event(entry: tuple[bytes, dict[bytes, bytes]]) -> Event:

@@ -55,6 +55,7 @@ class AttemptRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
     resubmit, `first_posted_ms` of the first. `tried` counts the ways of `recover` already used. `cost_micro` is set
     when settled. `beside` is the number of the slower attempt that it was started beside; `lost`: another one ended the
     edit first, and what this one costs is the price of that race.
+    `callback_url`: where its provider was asked to say that it is done; a repeat of the submit says the same.
     """
 
     id: str
@@ -80,6 +81,7 @@ class AttemptRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
     message: str = ""
     beside: int | None = None
     lost: bool = False
+    callback_url: str | None = None
 
     @property
     def charged_micro(self) -> int | None:

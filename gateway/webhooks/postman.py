@@ -98,7 +98,7 @@ class Postman:
 
     async def _try(self, parcel: Parcel) -> None:
         at_ms, began_s = self._clock.now_ms(), self._clock.monotonic()
-        reply, result, said = await self._post(parcel, at_ms)
+        reply, result, said = await self.post(parcel, at_ms)
         status = reply.status if reply else None
         tried = Try(at_ms=at_ms, seconds=round(self._clock.monotonic() - began_s, 3), status=status, said=said)
         after = self._after(parcel, reply)
@@ -110,7 +110,7 @@ class Postman:
             endpoint = parcel.endpoint
             log.error("webhook_disabled", endpoint=endpoint.id, team=endpoint.team, reason=after.verdict.value)
 
-    async def _post(self, parcel: Parcel, at_ms: int) -> tuple[HttpReply | None, Result, str]:
+    async def post(self, parcel: Parcel, at_ms: int) -> tuple[HttpReply | None, Result, str]:
         """The answer, what it came to, and in words why there is none. Nothing of an answer's body is kept."""
         headers, body = signed(parcel.delivery, parcel.endpoint.live_secrets(at_ms), at_ms)
         url = parcel.delivery.url or parcel.endpoint.url

@@ -462,3 +462,36 @@ def test_a_dial_that_the_model_does_not_take_is_not_sent():
     sent = body_of(adapter().submit(Attempt(id=ME, number=1, edit=wish, offer=plain)).call)["input"]
     assert sent["aspect_ratio"] == "16:9"
     assert "sync_mode" not in sent
+
+
+# --- callbacks --------------------------------------------------------------------------------------------------------
+
+CALL = b'{"event": "run.completed", "run_id": "r"}'
+# printf '{"event": "run.completed", "run_id": "r"}' | openssl dgst -sha256 -hmac whsec_one
+SIGNED = "2a8b193ea7a9c0b3272de0fc3b39ef48243a8922ce4c7a9daf0283cc574dc12f"
+
+
+@pytest.mark.parametrize(
+    ("secrets", "headers", "body", "signed"),
+    [
+        (("whsec_one",), {"runflow-signature": SIGNED}, CALL, True),
+        (("whsec_new", "whsec_one"), {"runflow-signature": SIGNED.upper()}, CALL, True),
+        (("whsec_new",), {"runflow-signature": SIGNED}, CALL, False),
+        (("one",), {"runflow-signature": SIGNED}, CALL, False),
+        (("whsec_one",), {"runflow-signature": SIGNED}, CALL + b" ", False),
+        (("whsec_one",), {"runflow-signature": f"sha256={SIGNED}"}, CALL, False),
+        (("whsec_one",), {"runflow-signature": "é"}, CALL, False),
+        (("whsec_one",), {"runflow-signature": ""}, CALL, False),
+        (("whsec_one",), {}, CALL, False),
+        ((), {"runflow-signature": SIGNED}, CALL, False),
+    ],
+)
+def test_a_callback_is_signed_by_a_known_secret_over_its_very_bytes(secrets, headers, body, signed):
+    assert Runflow().is_signed(HttpReply(200, headers, body), secrets) is signed
+
+
+def test_even_a_signed_callback_makes_us_ask_since_it_holds_no_cost():
+    poll = HttpCall(step=Step.POLL, method="GET", url="v1/runs/r", carry={"run_id": "r"})
+    outcome = Runflow().read(attempt(), poll, HttpReply(200, {"runflow-signature": SIGNED}, CALL))
+    assert isinstance(outcome, Next)
+    assert (outcome.call.step, outcome.call.url, outcome.after) == (Step.POLL, "v1/runs/r", 0.0)

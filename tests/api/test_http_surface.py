@@ -295,6 +295,7 @@ OPERATIONS = {
     ("post", "/v1/webhooks/{endpoint_id}/enable"),
     ("get", "/v1/webhooks/{endpoint_id}/deliveries"),
     ("post", "/v1/webhooks/{endpoint_id}/deliveries/{delivery_id}/redeliver"),
+    ("post", "/callbacks/{provider}/{token}"),
     ("get", "/admin/unresolved"),
     ("get", "/admin/corrections"),
     ("post", "/admin/edits/{edit_id}/attempts/{number}/verdict"),

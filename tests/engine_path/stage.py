@@ -12,6 +12,7 @@ from gateway.configuration import load
 from gateway.current import Current
 from gateway.egress import Egress
 from gateway.engine.attempts import Runner
+from gateway.engine.callbacks import Addresses, Callbacks
 from gateway.engine.delivery import Delivery
 from gateway.engine.engine import Engine
 from gateway.engine.handover import HandOver
@@ -30,6 +31,7 @@ from gateway.observe import Metrics
 from gateway.observe.tracing import Tracer
 from gateway.pictures import Pictures
 from gateway.results import Kind, Results
+from gateway.secret import Secret
 from gateway.settings import Settings
 from gateway.state.corrections import Corrections
 from gateway.state.edits import Edits
@@ -178,11 +180,13 @@ class Replica:
         self.keeper = Keeper(stage.shelf, references, Patience(clock, 0), clock, 7 * 86_400.0)
         delivery = Delivery(wire, stage.pictures, self.keeper, room, clock, timing)
         witness = Witness(self.metrics, current, tracer)
-        runner = Runner(wire, self.edits, clock, witness, timing)
+        self.callbacks = Callbacks()
+        runner = Runner(wire, self.edits, clock, witness, timing, self.callbacks)
         self.loads = Loads(current, wire, self.metrics, clock)
         shared = SharedHealth(stage.line, name)
         self.health = Health(current, shared, self.metrics, clock, self.loads if asks else None)
-        lanes = Lanes(current, self.edits, runner, delivery, self.health, witness)
+        addresses = Addresses((Secret("callbacks"),))
+        lanes = Lanes(current, self.edits, runner, delivery, self.health, witness, addresses)
         corrections = Corrections(stage.line, clock=clock.now_ms)
         races = Races(current, self.edits, corrections, lanes, self.health, witness, clock, timing)
         route = Route(current, self.edits, lanes, races, self.health, witness, clock, timing)

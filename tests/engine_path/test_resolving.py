@@ -402,7 +402,7 @@ async def test_an_acceptance_whose_reply_came_late_is_stamped_anew(stage: Stage)
     stage.script.at(RUNWARE, stage.script.first(look, stage.runware.acked), stage.runware.finished())
     record = await replica.accept(RUNWARE_PRO)
     assert (await replica.ended(record)).status is Status.SUCCEEDED
-    assert stage.line.steps == [Step.ACCEPT, Step.STORE, Step.FINISH]
+    assert stage.line.steps == [Step.ACCEPT, Step.STORE, Step.REFER, Step.FINISH]
 
 
 async def test_a_fenced_owner_notices_at_its_stale_stamp_and_sends_nothing(stage: Stage):

@@ -3,23 +3,18 @@
 from msgspec import Struct
 
 
-class NotYet(Struct, frozen=True):
-    """Nothing to break there so far; the issue builds it, and makes the point due."""
-
-    issue: int
-
-
 class FaultPoint(Struct, frozen=True):
-    """`proven`: tests by file and name (a file alone: all of it), or `NotYet`."""
+    """`proven`: tests by file and name (a file alone: all of it)."""
 
     words: str
     expected: str
-    proven: tuple[str, ...] | NotYet
+    proven: tuple[str, ...]
 
 
 DEATHS, SLEEPS, STORE = "faults/test_deaths.py", "faults/test_sleepers.py", "faults/test_store_trouble.py"
 _DEATH = f"{DEATHS}::test_another_gateway_ends_what_the_dead_one_began"
 _PAIRS = "faults/test_pairs.py::test_two_faults_on_one_submit_buy_once"
+HOOKS = "faults/test_webhook_deaths.py"
 _CONNECTION = "state/test_store_connection.py"
 
 FAULT_POINTS: dict[str, FaultPoint] = {
@@ -49,8 +44,19 @@ FAULT_POINTS: dict[str, FaultPoint] = {
     "F11": FaultPoint("while polling", "another replica goes on", (_DEATH, _PAIRS)),
     "F12": FaultPoint("result seen, before settle", "settled once", (_DEATH, _PAIRS)),
     "F13": FaultPoint("settled, before publish", "done, charged once", (_DEATH, _PAIRS)),
-    "F14": FaultPoint("published, before the webhook", "sent at least once, same id", NotYet(6)),
-    "F15": FaultPoint("during the webhook", "repeated with the same id", NotYet(6)),
+    "F14": FaultPoint(
+        "published, before the webhook",
+        "sent at least once, same id",
+        (
+            f"{HOOKS}::test_what_was_not_told_yet_is_told_by_another_gateway",
+            "state/test_deliveries.py::test_what_is_lent_is_nobody_elses_until_the_loan_ends",
+        ),
+    ),
+    "F15": FaultPoint(
+        "during the webhook",
+        "repeated with the same id, new timestamp",
+        (f"{HOOKS}::test_what_may_have_been_told_is_told_again_with_the_same_id_and_a_new_time",),
+    ),
     "F16": FaultPoint(
         "result download fails, or its address expired",
         "fetched again; never bought again",
@@ -103,7 +109,15 @@ FAULT_POINTS: dict[str, FaultPoint] = {
             f"{DEATHS}::test_another_gateway_ends_what_the_dead_one_began",
         ),
     ),
-    "F26": FaultPoint("a provider's webhook twice, forged or early", "confirmed by a poll", NotYet(6)),
+    "F26": FaultPoint(
+        "a provider's webhook twice, forged or early",
+        "confirmed by a poll; the state changes once",
+        (
+            "callbacks/test_callbacks_in.py::test_early_repeated_and_late_calls_change_nothing",
+            "callbacks/test_callbacks_in.py::test_a_made_up_address_is_turned_away_before_anything_is_done",
+            "engine_path/test_callbacks_heard.py",
+        ),
+    ),
     "F27": FaultPoint("the disk is full", "logs degrade, money does not", ("faults/test_full_disk.py",)),
     "F28": FaultPoint(
         "two replicas recover the same job",

@@ -27,6 +27,7 @@ from gateway.rehearsal.verdict import WISH, Verdict, judge
 from gateway.state.connection import connect
 from gateway.state.embedded import ensure
 from tests.end_to_end.processes import environment
+from tests.end_to_end.receiver import Receiver
 from tests.end_to_end.stage import PHOTO_URI, Answer, eventually, state_folder
 from tests.faults.cases import CHARGED, HALF_BODY, Case
 from tests.faults.half_way import HalfWay, half_way
@@ -99,8 +100,10 @@ class Victim:
 
 
 class Tragedy:
-    def __init__(self, folder: Path, http: httpx.AsyncClient, stack: AsyncExitStack) -> None:
-        self.folder, self.http, self.stack = folder, http, stack
+    def __init__(
+        self, folder: Path, http: httpx.AsyncClient, stack: AsyncExitStack, hooks: Receiver | None = None
+    ) -> None:
+        self.folder, self.http, self.stack, self.hooks = folder, http, stack, hooks
         self.config = folder / "kontext.toml"
         self.survivors = Fleet(folder, self.config)
         self.stand_ins: dict[str, Rehearsal] = {}
@@ -110,7 +113,9 @@ class Tragedy:
         """Gives each case its stand-in, and writes the configuration that knows them all."""
         accounts = [await self._account(case) for case in cases]
         policies = {case.name: (f"{case.name}/{MODEL}",) for case in cases}
-        write_terms(self.folder, Terms(accounts=tuple(accounts), policies=policies, seconds=SECONDS))
+        allowed = (f"127.0.0.1:{self.hooks.port}",) if self.hooks else ()
+        terms = Terms(accounts=tuple(accounts), policies=policies, seconds=SECONDS, allow_hosts=allowed)
+        write_terms(self.folder, terms)
 
     async def _account(self, case: Case) -> Account:
         stand_in = await self.stack.enter_async_context(Rehearsal.serve(seconds=SECONDS, fast=True))
@@ -135,8 +140,19 @@ class Tragedy:
 
     async def post(self, url: str, policy: str, prompt: str, **headers: str) -> httpx.Response:
         sent = {"authorization": f"Bearer {TEAM_KEY}", "idempotency-key": f"key-{prompt}", **headers}
-        document = {"prompt": prompt, "images": [PHOTO_URI], "policy": policy, "metadata": {WISH: prompt}}
+        document: dict[str, Any] = {"prompt": prompt, "images": [PHOTO_URI], "policy": policy}
+        document["metadata"] = {WISH: prompt}
+        if self.hooks:
+            document["webhook_url"] = f"{self.hooks.url}/told/{prompt}"
         return await self.http.post(f"{url}/v1/edits", json=document, headers=sent)
+
+    async def listen(self, url: str) -> str:
+        """Whoever is told registers; the secret."""
+        assert self.hooks is not None
+        headers = {"authorization": f"Bearer {TEAM_KEY}"}
+        document = {"url": f"{self.hooks.url}/told", "receives": "named"}
+        response = await self.http.post(f"{url}/v1/webhooks", json=document, headers=headers)
+        return response.json()["secret"]
 
     async def begin(self, victim: Victim, case: Case) -> None:
         """Posts the case's edit and returns when it stands at its point. Nobody gets an answer from the dead."""
@@ -234,10 +250,12 @@ def charges_of(stand_in: Rehearsal) -> tuple[Charge, ...]:
 
 
 @asynccontextmanager
-async def tragedy(cases: tuple[Case, ...], survivors: int = 2) -> AsyncGenerator[Tragedy]:
+async def tragedy(
+    cases: tuple[Case, ...], survivors: int = 2, hooks: Receiver | None = None
+) -> AsyncGenerator[Tragedy]:
     async with state_folder() as folder, AsyncExitStack() as stack:
         http = await stack.enter_async_context(httpx.AsyncClient(timeout=60))
-        play = Tragedy(folder, http, stack)
+        play = Tragedy(folder, http, stack, hooks)
         await play.cast(cases)
         stack.push_async_callback(play.survivors.aclose)
         await play.survivors.add(survivors)

@@ -16,6 +16,9 @@ from functools import wraps
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
+from redis.asyncio import Redis
+
 from adapters.contract import Edit, HttpCall, Step
 from gateway.clock import SystemClock, day_of
 from gateway.configuration import load
@@ -27,10 +30,13 @@ from gateway.observe import configure_logging
 from gateway.server import run
 from gateway.settings import Settings, Source
 from gateway.state.claims import Claims
+from gateway.state.deliveries import Caps, Deliveries, Parcel
 from gateway.state.edits import Edits
 from gateway.state.records import EditRecord
+from gateway.webhooks.postman import Postman
 
 CREATION_MS = 2_000  # a claim of the dead must lapse before its key can be used again
+LOAN_MS = 3_000  # and what it had on its way must be due again, but not while it stands there
 
 Where = Callable[[tuple[Any, ...]], "str | None"]
 """From the arguments of a call to the prompt of the edit that it is about; None where it is not this point's call."""
@@ -68,6 +74,12 @@ def of_order(arguments: tuple[Any, ...]) -> str | None:
     return order.edit.prompt
 
 
+def of_parcel(arguments: tuple[Any, ...]) -> str | None:
+    """An edit's own address ends in its prompt."""
+    parcel: Parcel = arguments[0]
+    return parcel.delivery.url.rpartition("/")[2]
+
+
 def of_call(*steps: Step) -> Where:
     def where(arguments: tuple[Any, ...]) -> str | None:
         edit: Edit = arguments[2]
@@ -85,6 +97,7 @@ SEAMS: dict[tuple[type, str], tuple[tuple[tuple[str, Where], ...], tuple[tuple[s
     (Edits, "store"): ((("before store", of_record),), ()),
     (Edits, "finish"): ((("before finish", of_record),), (("after finish", of_record),)),
     (Delivery, "deliver"): ((("before deliver", of_record),), (("after deliver", of_record),)),
+    (Postman, "post"): ((("before webhook", of_parcel),), (("after webhook", of_parcel),)),
     (Wire, "send"): (
         (
             ("before submit", of_call(Step.SUBMIT)),
@@ -124,6 +137,15 @@ def _stopping(
     return stopping
 
 
+def shorten_loans() -> None:
+    made = Deliveries.__init__
+
+    def shorter(self: Deliveries, store: Redis, caps: Caps, clock: Callable[[], int] | None = None) -> None:
+        made(self, store, replace(caps, loan_ms=LOAN_MS), clock)
+
+    Deliveries.__init__ = shorter
+
+
 def main(config: Path, points: dict[str, str]) -> None:
     assert set(points.values()) <= POINTS
     settings = load(config, {}, day_of(SystemClock().now_ms()))
@@ -131,6 +153,7 @@ def main(config: Path, points: dict[str, str]) -> None:
     wrap(stops)
     assert Claims.__init__.__kwdefaults__ is not None
     Claims.__init__.__kwdefaults__["creation_ms"] = CREATION_MS
+    shorten_loans()
 
     def announce(_: Settings, url: str) -> None:
         print(url, flush=True)

@@ -18,11 +18,12 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 class Route(Struct, frozen=True):
     """`scopes`: one of them is asked for; none asks for no key. `owned`: it leads to something of one team, and answers
-    `own` for an edit of one's own that has ended."""
+    `own` for an edit of one's own that has ended. `nowhere`: what one without a key answers here."""
 
     scopes: frozenset[str]
     owned: bool = False
     own: int = 200
+    nowhere: int = 200
     body: dict[str, Any] | None = None
 
 
@@ -49,6 +50,7 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("post", "/v1/webhooks/{endpoint_id}/enable"): Route(EDIT),
     ("get", "/v1/webhooks/{endpoint_id}/deliveries"): Route(READ),
     ("post", "/v1/webhooks/{endpoint_id}/deliveries/{delivery_id}/redeliver"): Route(EDIT),
+    ("post", "/callbacks/{provider}/{token}"): Route(frozenset(), nowhere=404),
     ("get", "/admin/unresolved"): Route(ADMIN),
     ("get", "/admin/corrections"): Route(ADMIN),
     ("post", "/admin/edits/{edit_id}/attempts/{number}/verdict"): Route(ADMIN, body=VERDICT),
@@ -104,7 +106,7 @@ async def test_every_route_is_classified(stage: Stage) -> None:
 async def test_a_route_answers_its_scope_and_no_other(stage: Stage, route: tuple[str, str]) -> None:
     asked = ROUTES[route].scopes
     if not asked:
-        assert (await call(stage, *route, None)).status_code == 200
+        assert (await call(stage, *route, None)).status_code == ROUTES[route].nowhere
         return
     for key, scopes in SCOPES.items():
         status = (await call(stage, *route, key)).status_code

@@ -167,7 +167,7 @@ async def test_what_a_dead_replica_had_on_its_way_is_sent_by_another_with_a_new_
     told = at.hears(lambda: 204)
     await at.ended(1)
     (lost,) = await at.deliveries.collect(10)
-    await at.postman._post(lost, at.clock.now_ms())  # it was heard, and the process died before it could say so
+    await at.postman.post(lost, at.clock.now_ms())  # it was heard, and the process died before it could say so
     await at.round()
     assert len(told.requests) == 1
     at.clock.forward(20.001)
