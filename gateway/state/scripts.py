@@ -5,6 +5,7 @@ A step looks before it writes, and a repeat of it changes nothing: the client li
 
 from collections.abc import Callable, Sequence
 from enum import StrEnum
+from functools import cache
 from importlib.resources import files
 from typing import TypeAlias, cast
 
@@ -114,5 +115,10 @@ class Scripts:
 
 
 def _register(store: Redis, step: Step) -> AsyncScript:
-    folder = files("gateway.state") / "lua"
-    return store.register_script("".join((folder / f"{name}.lua").read_text("utf-8") for name in (*LIBRARIES, step)))
+    return store.register_script("".join(source(name) for name in (*LIBRARIES, step)))
+
+
+@cache
+def source(name: str) -> str:
+    """A Lua file, read once a process."""
+    return (files("gateway.state") / "lua" / f"{name}.lua").read_text("utf-8")

@@ -1,12 +1,11 @@
 """The line to the real store: which steps went over it, and what a test wants to happen on the way."""
 
 from collections.abc import Awaitable, Callable
-from importlib.resources import files
 
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from gateway.state.scripts import Step
+from gateway.state.scripts import Step, source
 
 Hook = Callable[[], Awaitable[None]]
 
@@ -25,8 +24,7 @@ class StoreLine(Redis):
 
     def register_script(self, script):
         found = super().register_script(script)
-        folder, text = files("gateway.state") / "lua", str(script)
-        name = next(step for step in Step if text.endswith((folder / f"{step}.lua").read_text("utf-8")))
+        name = next(step for step in Step if str(script).endswith(source(step)))
         self._names[found.sha] = name
         return found
 
