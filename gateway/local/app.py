@@ -5,8 +5,10 @@ It needs no start-up or shut-down, so that it also runs where nobody sends lifes
 
 import asyncio
 import logging
+import re
+import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Literal
 
 import msgspec
@@ -17,11 +19,13 @@ from litestar.enums import MediaType
 from litestar.exceptions import HTTPException
 
 from gateway.local import wire
-from gateway.local.engine import Engine
+from gateway.local.engine import Engine, Health, Steered
+from gateway.local.engine import Queue as QueueState
 from gateway.local.pictures import MAX_BYTES, BadPicture
 from gateway.local.pool import Busy, Pool
 from gateway.local.preview import Preview
 from gateway.local.problem import Problem
+from gateway.local.steering import handlers
 
 _log = logging.getLogger("gateway.local")
 
@@ -54,15 +58,15 @@ def create_app(
         return await service.edit(request)
 
     @get("/health")
-    async def health() -> dict[str, str]:
-        return {"status": "ok", "engine": service.engine.name}
+    async def health() -> Health:
+        return service.health()
 
     @get("/v1/models")
     async def models() -> dict[str, object]:
         return {"object": "list", "data": [{"id": service.engine.model, "object": "model", "owned_by": "local"}]}
 
     return Litestar(
-        [edits, health, models],
+        [edits, health, models, *handlers(service.engine)],
         openapi_config=None,
         logging_config=None,
         request_max_body_size=MAX_BODY_BYTES,
@@ -78,20 +82,32 @@ class _Service:
         self._edits = 0
 
     async def edit(self, request: Incoming) -> Response[bytes]:
+        edit = _edit_id(request)
+        steered = self.engine if isinstance(self.engine, Steered) else None
         try:
             self._pool.check()
+            if steered:
+                steered.check()
             order = await _order(request)
             wire.check_model(order.wish, self.engine)
             await self._rehearsed_fault()
-            body = await self._pool.run(lambda: self._work(order))
+            work = self._pool.run(lambda: self._work(order, edit))
+            body = await (_unless_left(request, work, steered, edit) if steered else work)
         except Busy:
-            raise Problem(429, "all workers are busy; try again", code="busy", retry_s=1) from None
-        return Response(body, media_type=MediaType.JSON)
+            retry_s = steered.retry_s() if steered else 1
+            raise Problem(429, "all workers are busy; try again", code="busy", retry_s=retry_s) from None
+        return Response(body, media_type=MediaType.JSON, headers={"x-edit-id": edit})
 
-    def _work(self, order: wire.Order) -> bytes:
+    def health(self) -> Health:
+        running, waiting, limit = self._pool.taken()
+        if isinstance(self.engine, Steered):
+            return self.engine.health(limit)
+        return Health("ready", self.engine.name, QueueState(running, waiting, limit))
+
+    def _work(self, order: wire.Order, edit: str) -> bytes:
         """Everything that takes time, from base64 to base64; runs in a worker thread."""
         try:
-            rendered = self.engine.render(wire.ask(order))
+            rendered = self.engine.render(wire.ask(order, edit))
         except BadPicture as error:
             raise Problem(400, str(error), param=error.param, code="invalid_image") from None
         return wire.answer(order, rendered, self.engine, int(self._clock()))
@@ -102,6 +118,40 @@ class _Service:
             await asyncio.sleep(self._config.delay_s)
         if self._config.fail_every and self._edits % self._config.fail_every == 0:
             raise Problem(self._config.fail_status, "a failure was configured for this edit", code="rehearsed")
+
+
+_EDIT_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+def _edit_id(request: Incoming) -> str:
+    """The sender's own, by which it can watch and stop the edit from elsewhere, or a new one."""
+    given = request.headers.get("x-edit-id")
+    if given is None:
+        return secrets.token_hex(8)
+    if not _EDIT_ID.fullmatch(given):
+        raise Problem(400, "`x-edit-id` must be 1 to 64 letters, digits, `_` or `-`", param="x-edit-id")
+    return given
+
+
+async def _unless_left(request: Incoming, work: Coroutine[None, None, bytes], engine: Steered, edit: str) -> bytes:
+    """A sender who hangs up stops the edit; uvicorn tells a handler nothing of that by itself."""
+    working, left = asyncio.ensure_future(work), asyncio.ensure_future(_left(request))
+    try:
+        await asyncio.wait((working, left), return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            engine.cancel(edit)
+        return await working
+    except asyncio.CancelledError:
+        engine.cancel(edit)
+        working.cancel()
+        raise
+    finally:
+        left.cancel()
+
+
+async def _left(request: Incoming) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 async def _order(request: Incoming) -> wire.Order:

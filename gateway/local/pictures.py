@@ -153,7 +153,7 @@ def encode(picture: Image.Image, form: Format, quality: int | None, note: Note) 
         case "png":
             picture.save(out, "PNG", compress_level=3, pnginfo=_png_text(note))
         case "jpeg":
-            _on_white(picture).save(out, "JPEG", quality=95 if quality is None else quality, exif=exif)
+            on_white(picture).save(out, "JPEG", quality=95 if quality is None else quality, exif=exif)
         case "webp":
             picture.save(out, "WEBP", quality=90 if quality is None else quality, method=2, exif=exif)
     return out.getvalue()
@@ -166,7 +166,7 @@ def _png_text(note: Note) -> PngImagePlugin.PngInfo:
     return text
 
 
-def _on_white(picture: Image.Image) -> Image.Image:
+def on_white(picture: Image.Image) -> Image.Image:
     if picture.mode == "RGB":
         return picture
     return Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")

@@ -16,12 +16,17 @@ class Pool:
     """Used from one event loop. Its threads start with the first job and end with the process."""
 
     def __init__(self, workers: int, waiting: int) -> None:
-        self._room = workers + waiting
+        self._workers, self._room = workers, workers + waiting
         self._inside = 0
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="local-engine")
 
     def __repr__(self) -> str:
         return f"Pool({self._inside} of {self._room} places taken)"
+
+    def taken(self) -> tuple[int, int, int]:
+        """Jobs that run, jobs that wait, and how many both may be."""
+        running = min(self._inside, self._workers)
+        return running, self._inside - running, self._room
 
     def check(self) -> None:
         """Before a large body is read for nothing.

@@ -14,10 +14,11 @@ import msgspec
 from msgspec import Meta
 
 from gateway.local import pictures
-from gateway.local.engine import Ask, Engine, Rendered
+from gateway.local.engine import Ask, Engine, Rendered, Steered
 from gateway.local.problem import Problem
 
 MAX_PICTURES = 4
+MAX_STEPS = 50
 
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -31,8 +32,8 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     output_compression: Annotated[int, Meta(ge=0, le=100)] | None = None
     response_format: Literal["b64_json"] | None = None
     stream: Literal[False] = False
-    # Known, not followed, and said so in the answer:
-    seed: int | None = None
+    # Known; an engine that does not follow one says so in the answer:
+    seed: Annotated[int, Meta(ge=0, le=2**63 - 1 - MAX_PICTURES)] | None = None
     quality: str | None = None
     background: str | None = None
     input_fidelity: str | None = None
@@ -40,10 +41,10 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     partial_images: int | None = None
     user: str | None = None
     safety_identifier: str | None = None
-    negative_prompt: str | None = None
-    guidance_scale: float | None = None
-    true_cfg_scale: float | None = None
-    num_inference_steps: int | None = None
+    negative_prompt: Annotated[str, Meta(max_length=32_000)] | None = None
+    guidance_scale: Annotated[float, Meta(ge=0, le=100)] | None = None
+    true_cfg_scale: Annotated[float, Meta(ge=1, le=100)] | None = None
+    num_inference_steps: Annotated[int, Meta(ge=1, le=MAX_STEPS)] | None = None
 
 
 IGNORED = (
@@ -125,8 +126,9 @@ def check_model(wish: Wish, engine: Engine) -> None:
         raise Problem(404, f"this server has the model `{engine.model}` alone", param="model", code="model_not_found")
 
 
-def ask(order: Order) -> Ask:
+def ask(order: Order, edit: str = "") -> Ask:
     """Decodes the data URIs; for a worker thread."""
+    wish = order.wish
     return Ask(
         picture=_bytes(order.pictures[0], "image"),
         prompt=order.wish.prompt,
@@ -134,6 +136,13 @@ def ask(order: Order) -> Ask:
         size=_size(order.wish.size),
         format=order.wish.output_format,
         quality=order.wish.output_compression,
+        id=edit,
+        count=wish.n,
+        seed=wish.seed,
+        guidance=wish.guidance_scale,
+        steps=wish.num_inference_steps,
+        negative_prompt=wish.negative_prompt,
+        true_cfg_scale=wish.true_cfg_scale,
     )
 
 
@@ -171,25 +180,34 @@ def _size(asked: str) -> tuple[int, int] | None:
 
 
 def answer(order: Order, rendered: Rendered, engine: Engine, created: int) -> bytes:
-    """The response's JSON. All `n` pictures are the same one: the engine has no chance in it."""
-    picture = {"b64_json": base64.b64encode(rendered.data).decode("ascii")}
+    """The response's JSON. Where the engine has no chance in it, all `n` pictures are the same one."""
     body = {
         "created": created,
-        "data": [picture] * order.wish.n,
+        "data": _data(order.wish.n, rendered),
         "output_format": order.wish.output_format,
         "size": f"{rendered.width}x{rendered.height}",
         "engine": engine.name,
         "model": engine.model,
         "applied": rendered.applied,
         "not_applied": rendered.not_applied,
-        "ignored": ignored(order.wish),
+        "ignored": ignored(order.wish, engine),
         "billable": False,
+        **rendered.facts,
     }
     return msgspec.json.encode(body)
 
 
-def ignored(wish: Wish) -> list[str]:
-    names = [name for name in IGNORED if getattr(wish, name) is not None]
+def _data(count: int, rendered: Rendered) -> list[dict[str, str | int]]:
+    files = (rendered.data, *rendered.more) if rendered.seeds else (rendered.data,)
+    pictures: list[dict[str, str | int]] = [{"b64_json": base64.b64encode(file).decode("ascii")} for file in files]
+    for picture, seed in zip(pictures, rendered.seeds, strict=False):
+        picture["seed"] = seed
+    return pictures if rendered.seeds else pictures * count
+
+
+def ignored(wish: Wish, engine: Engine) -> list[str]:
+    follows: frozenset[str] = engine.follows if isinstance(engine, Steered) else frozenset()
+    names = [name for name in IGNORED if getattr(wish, name) is not None and name not in follows]
     if wish.output_compression is not None and wish.output_format == "png":
         names.append("output_compression")
     return names

@@ -189,7 +189,9 @@ async def test_unknown_routes_answer_in_the_same_shape(method: str, path: str, s
 
 async def test_health_and_models():
     async with client() as http:
-        assert (await http.get("/health")).json() == {"status": "ok", "engine": "preview"}
+        health = (await http.get("/health")).json()
+        assert (health["status"], health["engine"]) == ("ready", "preview")
+        assert health["queue"] == {"running": 0, "waiting": 0, "limit": 10}
         assert [m["id"] for m in (await http.get("/v1/models")).json()["data"]] == ["preview"]
 
 
