@@ -153,7 +153,7 @@ class Egress:
         """Redirects only of a GET, only as far as the profile goes, each through all checks and without anything
         that the caller of `send` put into the headers but what it accepts."""
         transport, here = self._route(profile, call, url)
-        reply = await _exchange(transport, call.request(here), profile.answer_bytes)
+        reply = await _exchange(transport, call.request(here), profile)
         if call.method != "GET" or not profile.redirects:
             return reply
         call = call.without_credentials()
@@ -161,7 +161,7 @@ class Egress:
             if reply.status not in _REDIRECTS:
                 return reply
             transport, here = self._route(profile, call, _next_url(here, reply))
-            reply = await _exchange(transport, call.request(here), profile.answer_bytes)
+            reply = await _exchange(transport, call.request(here), profile)
         if reply.status in _REDIRECTS:
             raise AnswerRefused(Reason.REDIRECTS, f"the URL redirects more than {profile.redirects} times")
         return reply
@@ -190,11 +190,13 @@ class Egress:
         self._lanes.clear()
 
 
-async def _exchange(transport: httpx.AsyncBaseTransport, request: httpx.Request, cap: int) -> HttpReply:
+async def _exchange(transport: httpx.AsyncBaseTransport, request: httpx.Request, profile: Profile) -> HttpReply:
     response = await transport.handle_async_request(request)
     stream = cast("httpx.AsyncByteStream", response.stream)
     try:
-        headers = dict(response.headers.items())
+        headers, cap = dict(response.headers.items()), profile.answer_bytes
+        if profile.cuts:
+            return HttpReply(response.status_code, headers, await _read_some(stream, cap))
         if headers.get("content-encoding", "").strip().lower() not in _PLAIN:
             raise AnswerRefused(Reason.ENCODING, "the answer is compressed, though identity was asked for")
         return HttpReply(response.status_code, headers, await _read(stream, headers.get("content-length", ""), cap))
@@ -212,6 +214,16 @@ async def _read(stream: httpx.AsyncByteStream, announced: str, cap: int) -> byte
             raise _too_large(cap)
         buffer.write(piece)
     return buffer.getvalue()
+
+
+async def _read_some(stream: httpx.AsyncByteStream, cap: int) -> bytes:
+    """What comes up to the cap. A connection with more on it is not used again."""
+    found = b""
+    async for piece in stream:
+        found += piece[: cap - len(found)]
+        if len(found) == cap:
+            break
+    return found
 
 
 def _too_large(cap: int) -> AnswerRefused:

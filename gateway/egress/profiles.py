@@ -18,7 +18,8 @@ MB = 1_000_000
 class Profile(Struct, frozen=True, kw_only=True):
     """`connect_s` and `total_s` are seconds; `total_s` is the outer deadline of a call, redirects and reading
     included. `answer_bytes` caps the body. `base` is the provider's own base URL, or a mounted app's name.
-    `hosts`: the only hosts (or `host:port`s) beside the named ones; None allows any."""
+    `hosts`: the only hosts (or `host:port`s) beside the named ones; None allows any. `cuts`: nobody wants the answer's
+    body, so a longer one is cut at the cap instead of refused, in whatever encoding it came."""
 
     name: str
     connect_s: float = 3.0
@@ -29,6 +30,7 @@ class Profile(Struct, frozen=True, kw_only=True):
     redirects: int = 0
     base: str | None = None
     hosts: frozenset[str] | None = None
+    cuts: bool = False
 
     def at(self, base: str, hosts: Iterable[str] | None = None) -> "Profile":
         """This profile for one provider: its base URL, and the hosts that its results may come from."""
@@ -102,7 +104,7 @@ INPUT = Profile(
 RESULT = Profile(name="result", redirects=3)
 
 # Addresses at which a team wants to be told of its edits: strangers' hosts, and what they say hardly matters.
-WEBHOOK = Profile(name="webhook", total_s=10.0, answer_bytes=64_000)
+WEBHOOK = Profile(name="webhook", total_s=10.0, answer_bytes=64_000, cuts=True)
 
 
 def named_hosts(entries: Iterable[str]) -> frozenset[str]:

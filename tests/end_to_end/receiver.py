@@ -30,11 +30,13 @@ class Received(Struct, frozen=True):
 
 
 class Receiver:
-    """`answers`: by path, the statuses of the next requests there; 204 when none is left."""
+    """`answers`: by path, the statuses of the next requests there; 204 when none is left. `says`: by path, the header
+    lines and the body of every answer there."""
 
     def __init__(self) -> None:
         self.port = 0
         self.answers: defaultdict[str, deque[int]] = defaultdict(deque)
+        self.says: dict[str, tuple[str, bytes]] = {}
         self.received: list[Received] = []
         self._hanging: set[str] = set()
         self._go_on = asyncio.Event()
@@ -82,7 +84,9 @@ class Receiver:
         if path in self._hanging:
             await self._go_on.wait()
         status = self.answers[path].popleft() if self.answers[path] else 204
-        writer.write(f"HTTP/1.1 {status} As told\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".encode())
+        lines, said = self.says.get(path, ("", b""))
+        head = f"HTTP/1.1 {status} As told\r\n{lines}content-length: {len(said)}\r\nconnection: close\r\n\r\n"
+        writer.write(head.encode() + said)
         await writer.drain()
         writer.close()
         await writer.wait_closed()

@@ -1,5 +1,7 @@
 """Telling, over days: the postman with a clock that is wound by hand, and receivers that are there or not."""
 
+import base64
+import hmac
 import io
 from collections.abc import AsyncGenerator, Callable, Sequence
 from datetime import UTC, datetime
@@ -20,10 +22,14 @@ from gateway.state.deliveries import Caps, Deliveries, Delivery
 from gateway.state.edits import Edits
 from gateway.state.endpoints import Endpoint, Endpoints, Receives
 from gateway.state.records import Status
+from gateway.state.scripts import Step
 from gateway.webhooks.postman import Postman
 from gateway.webhooks.registrar import OVERLAP_MS, Registrar
+from gateway.webhooks.signing import signed
+from tests.end_to_end.stage import eventually
 from tests.engine_path.hand_clock import HandClock
 from tests.engine_path.script import Request, Script
+from tests.engine_path.store_line import StoreLine
 from tests.state.samples import edit_record, end
 
 TEAM, HOST, OTHER = edit_record().team, "hooks.test", "other.test"
@@ -239,3 +245,47 @@ async def test_one_that_hangs_holds_up_nobody_else(at: Round) -> None:
     await at.postman.rest(5)
     assert len(quick.requests) == 2
     assert len(hanging.requests) == Caps().of_endpoint
+
+
+async def test_an_outage_of_the_store_delays_and_loses_nothing(at: Round, store: Redis) -> None:
+    """It goes away when a message was taken and nobody could write that down."""
+    endpoint = await at.endpoint()
+    told = at.hears(lambda: 204)
+    line = StoreLine(connection_pool=store.connection_pool)
+    at.deliveries = Deliveries(line, Caps(), clock=at.clock.now_ms)
+
+    async def away() -> None:
+        line.away = True
+
+    line.before[Step.TRIED] = away
+    await at.ended(1)
+
+    async def noticed() -> bool:
+        name = "kontext_store_errors_total"
+        return (at.metrics.registry.get_sample_value(name, {"duty": "webhooks"}) or 0) > 2
+
+    async def delivered() -> bool:
+        return [one.state for one in await at.logged(endpoint)] == ["delivered"]
+
+    async with at.another(cast("Egress", at.script)).running():
+        await eventually(noticed)
+        line.away = False
+        await eventually(delivered)
+    assert len(told.requests) == 2
+    assert len(set(told.ids())) == 1
+
+
+async def test_the_standards_own_example_is_signed_as_it_says(at: Round) -> None:
+    """From the specification's libraries: secret, id, time and text, and the signature that they make."""
+    delivery = Delivery(
+        message="msg_p5jXN8AQM9LWM0D4loKWxJek", event="e", edit="edit_1", data=b"{}", url="", state="pending",
+        created_ms=0, due_ms=0, tries_before=0, tries=(),
+    )  # fmt: skip
+    secret, at_ms = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", 1_614_265_330_999
+    made = Webhook(secret).sign(delivery.message, datetime.fromtimestamp(1_614_265_330, UTC), '{"test": 2432232314}')
+    assert made == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+    headers, body = signed(delivery, (secret,), at_ms)
+    assert headers["webhook-timestamp"] == "1614265330"
+    text = f"{delivery.message}.1614265330.".encode() + body
+    key = base64.b64decode("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+    assert headers["webhook-signature"] == f"v1,{base64.b64encode(hmac.digest(key, text, 'sha256')).decode()}"

@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 from standardwebhooks import WebhookVerificationError
 
-from tests.end_to_end.stage import KEY, OTHER_KEY, PROMPT, READ_KEY, Answer, Stage, eventually
+from tests.end_to_end.stage import KEY, OTHER_KEY, PHOTO_URI, PROMPT, READ_KEY, Answer, Stage, eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -127,6 +127,37 @@ async def test_a_slow_receiver_of_one_team_does_not_delay_anothers(stage: Stage)
     assert len(stage.hooks.at("/never")) == 4, "as many as may be on their way to one endpoint"
     stage.hooks.let_go()
     await stage.hooks.told("/never", 6)
+
+
+@pytest.mark.parametrize(
+    ("status", "lines", "said"),
+    [(200, "", b"x" * 500_000), (200, "content-encoding: gzip\r\n", b"not gzip"), (202, "", b"")],
+)
+async def test_whatever_a_receiver_says_with_its_2xx_it_has_taken_the_message(
+    stage: Stage, status: int, lines: str, said: bytes
+) -> None:
+    endpoint = await register(stage, "/wordy")
+    stage.hooks.received.clear()
+    stage.hooks.answers["/wordy"].append(status)
+    stage.hooks.says["/wordy"] = (lines, said)
+    await stage.edit(**PREVIEW)
+    await stage.hooks.told("/wordy")
+
+    async def delivered() -> bool:
+        (one,) = (await log_of(stage, endpoint))["data"]
+        return [one["status"], *(tried["status"] for tried in one["tries"])] == ["delivered", status]
+
+    await eventually(delivered)
+    assert len(stage.hooks.at("/wordy")) == 1
+
+
+async def test_an_openai_client_names_an_address_too(stage: Stage) -> None:
+    endpoint = await register(stage, "/sdk", receives="named")
+    document = {"model": "policy:preview", "prompt": "Make it black and white", "webhook_url": endpoint["url"] + "/7"}
+    response = await stage.request("POST", "/v1/images/edits", json={**document, "images": [{"image_url": PHOTO_URI}]})
+    assert response.status_code == 200, response.text
+    (told,) = await stage.hooks.told("/sdk/7")
+    assert told.verified(endpoint["secret"])["data"]["id"] == response.headers["x-kontext-edit-id"]
 
 
 # --- secrets ----------------------------------------------------------------------------------------------------------
