@@ -21,7 +21,18 @@ from gateway.observe.zeroes import close_labels
 from gateway.settings import Settings, Source
 from gateway.task import running
 
-FIXED = ("server", "state", "state_dir", "engine", "ledger_url", "results_url", "retention_s", "allow_hosts", "metrics")
+FIXED = (
+    "server",
+    "state",
+    "state_dir",
+    "engine",
+    "ledger_url",
+    "results_url",
+    "retention_s",
+    "allow_hosts",
+    "metrics",
+    "clients",
+)
 """What rooms were opened with. A change of it waits for a restart."""
 
 _DEBOUNCE_MS = 200

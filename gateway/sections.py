@@ -34,6 +34,20 @@ class ServerSection(Section, frozen=True, kw_only=True):
     drain_s: Annotated[float, Meta(ge=0, le=20)] = 1.0
 
 
+class ClientsSection(Section, frozen=True, kw_only=True):
+    """How slow clients may be, in seconds: `head_s` for a request's head; `body_s` for its body, and one more for each
+    `body_bytes_per_s` that came of it; `read_s` without reading on in an answer. `trusted_proxies`: addresses and
+    networks whose X-Forwarded-For and X-Forwarded-Proto are believed. An address that is none of them holds at most
+    `connections_per_client`, and so many requests at once has each client that they speak for."""
+
+    head_s: Annotated[float, Meta(gt=0)] = 10.0
+    body_s: Annotated[float, Meta(gt=0)] = 20.0
+    body_bytes_per_s: Annotated[int, Meta(gt=0)] = 16_000
+    read_s: Annotated[float, Meta(gt=0)] = 30.0
+    connections_per_client: Annotated[int, Meta(gt=0)] = 4096
+    trusted_proxies: tuple[str, ...] = ()
+
+
 class StateSection(Section, frozen=True, kw_only=True):
     """`min_replicas`: how many of the store's replicas must confirm what moves money; left out is 1 where the address
     names several nodes, else none. `patience_s`: how many seconds of an outage of the store new requests are kept for,
@@ -198,6 +212,7 @@ class File(Section, frozen=True, kw_only=True):
     """A whole `kontext.toml`; the maps are converted one by one so that an error names its key."""
 
     server: ServerSection = ServerSection()
+    clients: ClientsSection = ClientsSection()
     state: StateSection = StateSection()
     results: ResultsSection = ResultsSection()
     egress: EgressSection = EgressSection()

@@ -1,10 +1,12 @@
 """The gateway's process: uvicorn with our application, on one address, until it is told to stop."""
 
 import asyncio
+import resource
 import signal
 import socket
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import asynccontextmanager, closing, contextmanager
+from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING, cast
 
@@ -15,12 +17,14 @@ from gateway.api.farewell import Farewell
 from gateway.api.traffic import App, Traffic
 from gateway.app import create_app, opened
 from gateway.books import BooksRefused
+from gateway.connections import Clients, Connection, Forwarded
 from gateway.engine.timing import Timing
 from gateway.exposition import Exposition
 from gateway.ledger.connection import LedgerRefused, LedgerUnavailable
 from gateway.observe import Metrics, log
 from gateway.reload import Reloader
 from gateway.safety import dangers
+from gateway.sections import ClientsSection
 from gateway.settings import Settings, Source
 from gateway.state.connection import StoreRefused, StoreUnavailable
 from gateway.state.embedded import EngineRefused
@@ -42,8 +46,15 @@ def run(settings: Settings, host: str, port: int, announce: Callable[[Settings, 
         raise ServerRefused(f"without a configuration only loopback is served, not {host}; write a kontext.toml")
     if found := dangers(settings, host):
         raise ServerRefused("\n".join(map(str, found)))
-    with closing(_bound(host, port)) as sock, asyncio.Runner(loop_factory=_loop()) as runner:
+    _allow_many_connections()
+    with closing(bound(host, port)) as sock, asyncio.Runner(loop_factory=_loop()) as runner:
         runner.run(_serve(settings, sock, announce, source))
+
+
+def _allow_many_connections() -> None:
+    """As many open files as the system lets this process have: its usual limit is made for other programs."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -54,11 +65,13 @@ def _loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return uvloop.new_event_loop
 
 
-def _bound(host: str, port: int) -> socket.socket:
+def bound(host: str, port: int) -> socket.socket:
+    """A socket that a server can listen on. Raises `ServerRefused`."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # The protocol is named, or asyncio would not set TCP_NODELAY, and every answer would wait 40 ms for its body.
     sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # its connections have it too: a half of one is noticed
     try:
         sock.bind((host, port))
     except OSError as error:
@@ -112,7 +125,7 @@ async def _serve(
     try:
         async with opened(settings) as context:
             server = _Server(
-                _config(_watched(context)),
+                _config(_watched(context), settings.clients),
                 lambda: announce(settings, f"http://{host}:{port}"),
                 lambda: _leave(context),
             )
@@ -144,9 +157,15 @@ def _watched(context: Context) -> App:
     return Farewell(watched, lambda: context.engine.presence.is_ready)
 
 
-def _config(app: App) -> uvicorn.Config:
+def _config(app: App, limits: ClientsSection) -> uvicorn.Config:
+    proxies = list(limits.trusted_proxies)
+    app = Forwarded(app, Clients(limits)) if proxies else app
+    connection = partial(Connection, Clients(limits))
     return uvicorn.Config(
         cast("ASGIApplication", app),
+        http=cast("type[Connection]", connection),
+        proxy_headers=bool(proxies),
+        forwarded_allow_ips=proxies,
         lifespan="off",
         access_log=False,
         log_config=None,  # its lines go the way of all others, through the redaction
@@ -154,7 +173,6 @@ def _config(app: App) -> uvicorn.Config:
         server_header=False,
         timeout_keep_alive=75,
         timeout_graceful_shutdown=GRACE_S,
-        h11_max_incomplete_event_size=64 * 1024,
     )
 
 
@@ -163,12 +181,12 @@ async def serving(
     settings: Settings, host: str = "127.0.0.1", port: int = 0, *, timing: Timing | None = None
 ) -> AsyncGenerator[str]:
     """A gateway inside this event loop, until the block is left. Yields its address; port 0 takes a free one."""
-    with closing(_bound(host, port)) as sock:
+    with closing(bound(host, port)) as sock:
         address = f"http://{host}:{sock.getsockname()[1]}"
         async with (
             opened(settings, timing=timing) as context,
             _exposed(settings, context.metrics),
-            _listening(_watched(context), sock),
+            listening(_watched(context), sock, settings.clients),
         ):
             yield address
 
@@ -179,16 +197,16 @@ async def _exposed(settings: Settings, metrics: Metrics) -> AsyncGenerator[None]
     if settings.metrics.port is None:
         yield
         return
-    with closing(_bound(settings.metrics.host, settings.metrics.port)) as sock:
-        async with _listening(Exposition(metrics), sock):
+    with closing(bound(settings.metrics.host, settings.metrics.port)) as sock:
+        async with listening(Exposition(metrics), sock, settings.clients):
             yield
 
 
 @asynccontextmanager
-async def _listening(app: App, sock: socket.socket) -> AsyncGenerator[None]:
+async def listening(app: App, sock: socket.socket, limits: ClientsSection) -> AsyncGenerator[None]:
     """`app` takes requests while the block runs."""
     up = asyncio.Event()
-    server = _Server(_config(app), up.set)
+    server = _Server(_config(app, limits), up.set)
     task = asyncio.create_task(server.serve(sockets=[sock]))
     await up.wait()
     try:

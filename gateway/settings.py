@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from adapters.contract import Adapter, Offer, Tier
 from gateway.secret import Secret
-from gateway.sections import MetricsSection, Scope, ServerSection, StateSection
+from gateway.sections import ClientsSection, MetricsSection, Scope, ServerSection, StateSection
 from policies.hedge import Terms
 from policies.policy import Policy
 
@@ -90,6 +90,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     ledger_url: str
     reconcile_s: float
     metrics: MetricsSection = MetricsSection()
+    clients: ClientsSection = ClientsSection()
     budget: Budget
     providers: dict[str, Provider]
     offers: dict[str, Offer]

@@ -41,6 +41,7 @@ KINDS: dict[str, Kind] = {
     "ended": Kind(409, "The edit has ended"),
     "disabled": Kind(409, "The endpoint is disabled"),
     "conflict": Kind(409, "Another request is at work on this", retryable=True),
+    "slow": Kind(408, "The request came too slowly", retryable=True),
     "too_large": Kind(413, "The request is too large"),
     "unsupported_media_type": Kind(415, "The request's content type is not taken"),
     "invalid": Kind(422, "A field is wrong"),
@@ -48,6 +49,8 @@ KINDS: dict[str, Kind] = {
     "no_offer": Kind(422, "No offer can do this edit as asked"),
     "moderated": Kind(422, "The provider refused the content"),
     "rate_limited": Kind(429, "Too much at once from this key", retryable=True),
+    "too_many_connections": Kind(429, "Too many connections from one address", retryable=True),
+    "head_too_large": Kind(431, "The head of the request is too large"),
     "over_share": Kind(429, "The team holds its share of a busy gateway", retryable=True),
     "failed": Kind(502, "The providers could not make the edit", retryable=True),
     "bad_picture": Kind(502, "A picture was paid for but is unusable"),
@@ -140,9 +143,15 @@ _BY_STATUS = {
 }
 
 
+_GONE = "client disconnected prematurely"
+"""What the framework says of a caller who goes away in the middle of a body: to it a defect, to us everyday life."""
+
+
 def on_http_error(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
     """The framework's own refusals (no such route, wrong method, body too large) in our shape and words."""
     kind = _BY_STATUS.get(error.status_code)
+    if error.detail == _GONE:
+        return answer(ProblemError("malformed", "the body ended before it was whole"))
     if kind is None:
         return on_error(request, error)
     path = request.scope["path"]  # `request.url` cannot be read where the query is not UTF-8

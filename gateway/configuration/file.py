@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from adapters.contract import Offer
 from gateway.aliases import ALIASES, named
+from gateway.configuration.clients import clients
 from gateway.configuration.limits import limits
 from gateway.configuration.place import SettingsError, converted, listed
 from gateway.configuration.policies import policy
@@ -111,6 +112,7 @@ def _resolve(file: File, base: Path, env: Mapping[str, str], development_key: st
         ledger_url=_ledger_url(_address("ledger.url", file.ledger.url, env, base), base),
         reconcile_s=file.ledger.reconcile_s,
         metrics=file.metrics,
+        clients=clients(file.clients),
         budget=budget("budget", file.budget),
         providers=providers,
         offers=known,

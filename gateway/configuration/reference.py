@@ -28,6 +28,7 @@ the addresses of the store and the ledger may be such references too.
 
 TABLES: tuple[tuple[str, type[Struct], str], ...] = (
     ("server", sections.ServerSection, ""),
+    ("clients", sections.ClientsSection, ""),
     ("state", sections.StateSection, ""),
     ("results", sections.ResultsSection, ""),
     ("ledger", sections.LedgerSection, ""),

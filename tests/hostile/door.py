@@ -76,8 +76,9 @@ class Door:
         headers: Iterable[tuple[bytes, bytes]] = (),
         key: str = KEY,
         media_type: str = "application/json",
+        whole: bool = True,
     ) -> Answer:
-        """`path` as a server hands it on, its escapes undone; `query` raw."""
+        """`path` as a server hands it on, its escapes undone; `query` raw. Not `whole`: the caller is gone then."""
         own = [(b"authorization", f"Bearer {key}".encode()), (b"content-type", media_type.encode()), (b"host", b"door")]
         scope = {
             "type": "http", "asgi": {"version": "3.0", "spec_version": "2.3"}, "http_version": "1.1", "method": method, "scheme": "http",
@@ -85,7 +86,8 @@ class Door:
             "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 2), "extensions": {}, "state": {},
         }  # fmt: skip
         sent: list[dict[str, Any]] = []
-        given = iter(({"type": "http.request", "body": body, "more_body": False},))
+        cut = () if whole else ({"type": "http.disconnect"},)
+        given = iter(({"type": "http.request", "body": body, "more_body": not whole}, *cut))
 
         async def receive() -> dict[str, Any]:
             return next(given, None) or await asyncio.Future()

@@ -88,6 +88,14 @@ async def test_an_operators_body_is_judged_like_any_other(door: Door, path: str)
         assert answer.status in (400, 404, 422)
 
 
+@pytest.mark.parametrize("media_type", ["application/json", "multipart/form-data; boundary=x"])
+@pytest.mark.parametrize("path", BODIES)
+async def test_a_caller_who_goes_away_in_the_middle_is_no_defect(door: Door, path: str, media_type: str) -> None:
+    answer = await door.call("POST", path, b'{"prompt": "Make', media_type=media_type, whole=False)
+    assert_meant(answer, path)
+    assert answer.status == 400
+
+
 # --- naughty strings --------------------------------------------------------------------------------------------------
 
 EDIT: dict[str, Any] = {"prompt": "Make it blue", "images": ["no picture at all"]}
