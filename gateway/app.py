@@ -66,6 +66,7 @@ from gateway.engine.inquiry import Inquiry
 from gateway.engine.intake import Intake
 from gateway.engine.lanes import Lanes
 from gateway.engine.late import Resolver
+from gateway.engine.line import Line
 from gateway.engine.loads import Loads
 from gateway.engine.race import Races
 from gateway.engine.reconcile import Reconciler, lease_of
@@ -255,7 +256,8 @@ async def _open(settings: Settings, clock: Clock, timing: Timing, stack: AsyncEx
     addresses = Addresses(secrets)
     lanes = Lanes(current, kept, runner, delivery, checkup, witness, addresses)
     races = Races(current, kept, corrections, lanes, checkup, witness, clock, timing)
-    route = Route(current, kept, lanes, races, checkup, witness, clock, timing)
+    line = Line(current, clock)
+    route = Route(current, kept, lanes, line, races, checkup, witness, clock, timing)
     handover = HandOver(egress, results, clock)
     engine = Engine(current, kept, route, handover, checkup, witness, metrics, clock, timing, patience)
     await engine.start()
@@ -274,7 +276,7 @@ async def _open(settings: Settings, clock: Clock, timing: Timing, stack: AsyncEx
     endpoints, outgoing = Endpoints(store), Deliveries(store, Caps(loan_ms=round(1000 * timing.loan_s)))
     await stack.enter_async_context(Postman(outgoing, egress, metrics, clock).running())
     registrar = Registrar(endpoints, egress, clock)
-    readings = Readings(current, Budgets(store), outbox, endpoints, outgoing, pool, metrics, clock)
+    readings = Readings(current, Budgets(store), outbox, endpoints, outgoing, pool, line, metrics, clock)
     await stack.enter_async_context(running(readings.go_on(timing.read_s), "readings"))
     await stack.enter_async_context(lag_measured(metrics))
 
@@ -287,7 +289,7 @@ async def _open(settings: Settings, clock: Clock, timing: Timing, stack: AsyncEx
         current=current,
         clock=clock,
         gate=Gate(current, revoked, clock),
-        door=Door(engine, room, metrics),
+        door=Door(current, engine, room, metrics),
         admission=Admission(Claims(store), Rates(store), clock.random_bytes, patience),
         desk=Desk(current, Intake(egress, pictures, keeper, room), secrets[-1], purse, registrar, patience),
         engine=engine,

@@ -12,6 +12,7 @@ from datetime import UTC, date, datetime
 from adapters.contract import Offer
 from gateway.clock import Clock, day_of
 from gateway.current import Current
+from gateway.engine.line import Line
 from gateway.ledger.outbox import Outbox
 from gateway.money import MICRO
 from gateway.observe import Metrics, log
@@ -35,12 +36,13 @@ class Readings:
         endpoints: Endpoints,
         deliveries: Deliveries,
         pool: Pool,
+        line: Line,
         metrics: Metrics,
         clock: Clock,
     ) -> None:
         self._current, self._budgets, self._outbox = current, budgets, outbox
         self._endpoints, self._deliveries = endpoints, deliveries
-        self._pool, self._metrics, self._clock = pool, metrics, clock
+        self._pool, self._line, self._metrics, self._clock = pool, line, metrics, clock
 
     async def go_on(self, every_s: float) -> None:
         """Reads for ever, until it is cancelled."""
@@ -56,6 +58,7 @@ class Readings:
     async def read(self) -> None:
         """Once. Raises `StoreUnavailable`."""
         self._read_pictures()
+        self._metrics.queue_age.set(self._line.oldest_s)
         self._read_prices()
         began_s = time.perf_counter()
         backlog = await self._outbox.backlog()

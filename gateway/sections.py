@@ -92,12 +92,15 @@ class EgressSection(Section, frozen=True, kw_only=True):
 
 
 class LimitsSection(Section, frozen=True, kw_only=True):
-    """Of one replica. `in_flight`: edits that it follows. `picture_bytes`: of requests that are being read and pictures
-    that are being taken in or fetched, at least 64MB. Teams share them: none holds more than four times its `share` of
-    what is still free.
+    """Of one replica. `in_flight`: edits that it follows; `queued`: those of them that wait for a place at a provider;
+    `queue_s`: an edit that would wait longer for one is refused. `picture_bytes`: of requests that are being read and
+    pictures that are being taken in or fetched, at least 64MB. Teams share them: none holds more than four times its
+    `share` of what is still free.
     """
 
     in_flight: Annotated[int, Meta(ge=1)] = 2000
+    queued: Annotated[int, Meta(ge=1)] = 2000
+    queue_s: Annotated[float, Meta(ge=0)] = 60.0
     picture_bytes: str = "512MB"
 
 

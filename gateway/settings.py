@@ -68,9 +68,12 @@ class Team(Struct, frozen=True, kw_only=True):
 
 
 class Limits(Struct, frozen=True, kw_only=True):
-    """Of one replica: edits that it follows, and bytes of requests and pictures that it holds at once."""
+    """Of one replica: edits that it follows, how many of them wait for a place and how long, and bytes of requests and
+    pictures that it holds at once."""
 
     in_flight: int = 2000
+    queued: int = 2000
+    queue_s: float = 60.0
     picture_bytes: int = 512_000_000
 
 

@@ -47,6 +47,7 @@ LOAD = Row(
         Panel(
             title="Edits in flight, and waiting",
             says="Waiting: for a place at a provider. Many of them: raise its max_concurrency, or add an offer.",
+            width=6,
             kind=Kind.LINES,
             queries=(
                 Query(f"kontext_edits_in_flight{{{HERE}}}", "in flight {{instance}}"),
@@ -54,8 +55,18 @@ LOAD = Row(
             ),
         ),
         Panel(
+            title="Age of the queue",
+            says="For how long the edit that waits longest for a place has waited; bounded by [limits] queue_s.",
+            kind=Kind.LINES,
+            queries=(Query(f"kontext_edits_waiting_oldest_age_seconds{{{HERE}}}", "{{instance}}"),),
+            unit=Unit.SECONDS,
+            runbook="KontextOverloaded",
+            width=6,
+        ),
+        Panel(
             title="Bytes in flight",
             says="Held: requests and pictures, against picture_bytes. Unanswered: bodies received, files among them.",
+            width=6,
             kind=Kind.LINES,
             queries=(
                 Query(f"kontext_picture_bytes_held{{{HERE}}}", "held {{instance}}"),
@@ -67,6 +78,7 @@ LOAD = Row(
         Panel(
             title="Picture workers",
             says="Pictures that are looked at, and that wait for a worker.",
+            width=6,
             kind=Kind.LINES,
             queries=(Query(f"kontext_picture_jobs{{{HERE}}}", "{{state}} {{instance}}"),),
         ),
@@ -77,16 +89,27 @@ LOAD = Row(
             queries=(Query(f"60 * sum by (reason) (rate(kontext_refusals_total{{{HERE}}}[{RATE}]))", "{{reason}}"),),
             unit=Unit.PER_MINUTE,
             runbook="KontextOverloaded",
+            width=6,
+        ),
+        Panel(
+            title="Callers gone",
+            says="Before their answer. Unaccepted and queued edits were dropped for nothing; an accepted one goes on.",
+            kind=Kind.LINES,
+            queries=(Query(f"60 * sum by (at) (rate(kontext_callers_gone_total{{{HERE}}}[{RATE}]))", "{{at}}"),),
+            unit=Unit.PER_MINUTE,
+            width=6,
         ),
         Panel(
             title="Open files",
             says="Connections are among them.",
+            width=6,
             kind=Kind.LINES,
             queries=(Query(f"process_open_fds{{{HERE}}}", "{{instance}}"),),
         ),
         Panel(
             title="Edits taken over",
             says="From a replica that was gone, or a path that broke off.",
+            width=6,
             kind=Kind.LINES,
             queries=(
                 Query(

@@ -3,12 +3,16 @@
 Every route that edits comes through here, whatever the shape of its requests and answers.
 """
 
+from collections.abc import Coroutine
+from typing import Any
+
 from msgspec import Struct, structs
 
 from gateway.api.admission import Identity
 from gateway.api.auth import team_of
 from gateway.api.context import Context
 from gateway.api.idempotency import EDITS, fingerprint, idempotency_key
+from gateway.api.presence import Caller, Gone
 from gateway.api.problems import ProblemError, leaving
 from gateway.api.refusals import refuse
 from gateway.api.requests import AnyRequest, Form
@@ -30,10 +34,12 @@ LATER = "the same request later, or one that allows other models"
 
 
 class Begun(Struct, frozen=True):
-    """`replayed`: the edit was there already, and this request joined it."""
+    """`replayed`: the edit was there already, and this request joined it. `known`: its caller can ask for it again by a
+    key or an SDK's repeat, told or not."""
 
     record: EditRecord
     replayed: bool = False
+    known: bool = True
 
     @property
     def headers(self) -> dict[str, str]:
@@ -41,15 +47,37 @@ class Begun(Struct, frozen=True):
 
 
 async def begin(
-    request: AnyRequest, context: Context, key: Key, form: Form, *, route: str = EDITS, patience_s: float = 0.0
+    request: AnyRequest,
+    context: Context,
+    key: Key,
+    form: Form,
+    caller: Caller,
+    *,
+    route: str = EDITS,
+    patience_s: float = 0.0,
 ) -> Begun:
     """Raises a problem for every refusal; then nothing is spent. `patience_s`: how long a repeat waits for the first
     request to have made its edit, before it is refused."""
+    caller.listen()
     identity = _identity(request, context, key, form, route)
     claim = await context.admission.claim(key, identity, patience_s)
     if isinstance(claim, str):
         return Begun(await found(context, claim, key.team), replayed=True)
-    return Begun(await _accepted(request, context, key, form, identity, claim))
+    record = await _accepted(request, context, key, form, caller, identity, claim)
+    return Begun(record, known=claim is not None)
+
+
+async def waited(
+    context: Context, begun: Begun, caller: Caller, waiting: Coroutine[Any, Any, EditRecord]
+) -> EditRecord:
+    """The edit as `waiting` gives it. Where its caller leaves before that, one that nobody else knows of is dropped,
+    unless something was bought for it. Raises `Gone`."""
+    try:
+        return await caller.until(waiting)
+    except Gone:
+        dropped = not begun.known and context.engine.drop(begun.record.id)
+        caller.left("queued" if dropped else "accepted")
+        raise
 
 
 def _identity(request: AnyRequest, context: Context, key: Key, form: Form, route: str) -> Identity:
@@ -61,7 +89,13 @@ def _identity(request: AnyRequest, context: Context, key: Key, form: Form, route
 
 
 async def _accepted(
-    request: AnyRequest, context: Context, key: Key, form: Form, identity: Identity, claim: Claim | None
+    request: AnyRequest,
+    context: Context,
+    key: Key,
+    form: Form,
+    caller: Caller,
+    identity: Identity,
+    claim: Claim | None,
 ) -> EditRecord:
     """A new edit, begun. Every refusal is a problem, lets go of the claim, and has spent nothing."""
     async with context.admission.holding(claim):
@@ -69,7 +103,12 @@ async def _accepted(
             with context.door.refusing():
                 context.engine.presence.refuse_new()  # before any picture is fetched
                 context.engine.refuse_when_full(key.team)
+                context.engine.refuse_when_crowded(
+                    key.team, context.desk.offers(form.request, key), form.request.deadline_s
+                )
+                caller.check()
                 order = await context.desk.order(form, key, identity, _trace(request), context.engine.new_id())
+                caller.check()
                 return await context.engine.accept(structs.replace(order, claim=claim))
         except NoOffer as refused:
             raise no_offer(refused.plan, for_now=refused.for_now) from None

@@ -3,26 +3,33 @@
 A refusal here costs a look at a few numbers. Its `Retry-After` is how long what it lacks is usually held.
 """
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 
 from msgspec import Struct
 
+from gateway.api.auth import team_of
 from gateway.api.problems import ProblemError
 from gateway.api.requests import AnyRequest
+from gateway.current import Current
 from gateway.engine.engine import Engine
 from gateway.engine.overload import Overloaded, Reason
 from gateway.engine.room import Room
 from gateway.observe import Metrics
 from gateway.settings import BODY_BYTES, Key
 
+LONGEST_S = 900.0
+"""The longest deadline that an edit may have."""
 _TOO_MUCH = {
     Reason.IN_FLIGHT: "this gateway follows as many edits as it may",
     Reason.PICTURE_BYTES: "this gateway holds as many bytes of pictures as it may",
+    Reason.QUEUED: "as many edits as may wait for a place at a provider already",
+    Reason.WAIT: "an edit would wait too long for a place at its provider",
     Reason.CHECKING: "too many pictures are being checked",
 }
 _TOO_MUCH_OF_A_TEAM = {
     Reason.IN_FLIGHT: "the team has its share of the edits that this gateway can follow",
+    Reason.QUEUED: "the team has its share of the edits that may wait for a place at a provider",
     Reason.PICTURE_BYTES: "the team has its share of the picture bytes that this gateway can hold",
 }
 
@@ -30,6 +37,7 @@ _TOO_MUCH_OF_A_TEAM = {
 class Door(Struct, frozen=True):
     """`room` is that of picture bytes."""
 
+    current: Current
     engine: Engine
     room: Room
     metrics: Metrics
@@ -41,6 +49,7 @@ class Door(Struct, frozen=True):
         with self.refusing():
             if edits and not _may_join(request):
                 self.engine.refuse_when_full(key.team)
+                self.engine.refuse_when_crowded(key.team, self._offers(key), LONGEST_S)
             size = body_bytes(request)
             self.room.check(key.team, size)
             hold = self.room.hold(key.team, size)
@@ -48,6 +57,11 @@ class Door(Struct, frozen=True):
                 yield
             finally:
                 hold.let_go()
+
+    def _offers(self, key: Key) -> Iterable[str]:
+        """All that the team may use: what the request names of it is not read yet."""
+        settings = self.current.settings
+        return team_of(settings, key).offers or settings.offers
 
     @contextmanager
     def refusing(self) -> Generator[None]:

@@ -8,11 +8,12 @@ from litestar import MediaType, Response, get, post
 from litestar.params import FromPath, QueryParameter
 from litestar.response import Stream
 
-from gateway.api.acceptance import begin, found
+from gateway.api.acceptance import begin, found, waited
 from gateway.api.answers import EditAnswer, problem_kind
 from gateway.api.context import Context, Given
 from gateway.api.documents import EditOperation
 from gateway.api.preferences import preference
+from gateway.api.presence import attended
 from gateway.api.problems import KINDS, ProblemError
 from gateway.api.problems import answer as problem_answer
 from gateway.api.requests import AnyRequest, read_body
@@ -25,13 +26,14 @@ async def create_edit(request: AnyRequest, context: Given) -> Response[bytes]:
     """Edit a picture. Waits up to 60 s (`Prefer: wait=N`, `respond-async`), then answers 202 with its address."""
     key = context.gate.caller(request, "edit")
     headers = await context.admission.rate(key)
-    with context.door.passed(request, key):
-        begun = await begin(request, context, key, await read_body(request))
-    preferred = preference(request.headers.getall("prefer", []))
-    headers |= begun.headers | preferred.headers
-    record = begun.record
-    if preferred.wait_s:
-        record = await context.engine.wait(record, preferred.wait_s)
+    async with attended(request, context.metrics) as caller:
+        with context.door.passed(request, key):
+            begun = await begin(request, context, key, await read_body(request), caller)
+        preferred = preference(request.headers.getall("prefer", []))
+        headers |= begun.headers | preferred.headers
+        record = begun.record
+        if preferred.wait_s:
+            record = await waited(context, begun, caller, context.engine.wait(record, preferred.wait_s))
     return await _waited(request, context, record, headers)
 
 

@@ -60,6 +60,12 @@ class Desk(Struct, frozen=True):
             budget_left=await self.patience.keep(lambda: self.purse.share(key)) if _asks_for_budget(policy) else None,
         )
 
+    def offers(self, request: EditRequest, key: Key) -> tuple[str, ...]:
+        """All that the request may come to. Raises a problem for a policy that is unknown."""
+        policy = self._policy(request, key)
+        ruled = (offer for rule in policy.rules for offer in rule.offers or ())
+        return request.models or (*policy.offers, *ruled)
+
     def _policy(self, request: EditRequest, key: Key) -> Policy:
         name = request.policy or team_of(self.current.settings, key).policy
         if name not in self.current.settings.policies:

@@ -48,6 +48,7 @@ KINDS: dict[str, Kind] = {
     "key_reused": Kind(422, "The Idempotency-Key belongs to another request"),
     "no_offer": Kind(422, "No offer can do this edit as asked"),
     "moderated": Kind(422, "The provider refused the content"),
+    "gone": Kind(499, "The caller is gone"),  # nobody reads it; nginx's number
     "rate_limited": Kind(429, "Too much at once from this key", retryable=True),
     "too_many_connections": Kind(429, "Too many connections from one address", retryable=True),
     "head_too_large": Kind(431, "The head of the request is too large"),

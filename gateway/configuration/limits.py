@@ -12,7 +12,12 @@ def limits(section: LimitsSection) -> Limits:
     if picture_bytes < BODY_BYTES:
         least = f"{BODY_BYTES // _UNITS['MB']}MB"
         raise SettingsError(f"limits.picture_bytes: at least {least}, or the largest request could never be taken")
-    return Limits(in_flight=section.in_flight, picture_bytes=picture_bytes)
+    return Limits(
+        in_flight=section.in_flight,
+        queued=section.queued,
+        queue_s=section.queue_s,
+        picture_bytes=picture_bytes,
+    )
 
 
 def size(place: str, text: str) -> int:

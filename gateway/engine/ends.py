@@ -146,6 +146,11 @@ def cancelled(attempts: tuple[AttemptRecord, ...]) -> End:
     return End(status=Status.CANCELLED, cost_micro=spent_micro(attempts), problem=problem)
 
 
+def dropped(attempts: tuple[AttemptRecord, ...]) -> End:
+    problem = Problem(kind="cancelled", detail="its caller was gone before anything was bought for it")
+    return End(status=Status.CANCELLED, cost_micro=spent_micro(attempts), problem=problem)
+
+
 def given_up(attempts: tuple[AttemptRecord, ...], decision: GiveUp, message: str) -> End:
     """Failed; with more time, `decision.skipped` would have been tried, so then it is the deadline's fault."""
     if decision.skipped:

@@ -3,7 +3,7 @@ over what a dead replica left behind."""
 
 import asyncio
 from collections import Counter
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from typing import Any
 
 import msgspec
@@ -14,6 +14,7 @@ from gateway.current import Current
 from gateway.engine.handover import HandOver
 from gateway.engine.health import Admitted, Health
 from gateway.engine.order import Order
+from gateway.engine.overload import Overloaded
 from gateway.engine.pauses import Pauses
 from gateway.engine.presence import Presence
 from gateway.engine.room import Hold, Room
@@ -31,6 +32,7 @@ from gateway.state.patience import Patience
 from gateway.state.records import EditRecord, Status
 from gateway.state.terms import Terms
 from gateway.task import end
+from policies.candidates import provider_of
 from policies.facts import Facts
 from policies.plans import Plan, plan
 
@@ -85,6 +87,19 @@ class Engine:
         """Raises `Overloaded` where no edit more of the team can be followed. For those, too."""
         self._room.check(team, 1 + len(self._in_doubt))
 
+    def refuse_when_crowded(self, team: str, offers: Iterable[str], deadline_s: float) -> None:
+        """Raises `Overloaded` where at no account of these offers an edit of the team could be queued."""
+        refusals: list[Overloaded] = []
+        for account in dict.fromkeys(provider_of(offer) for offer in offers):
+            try:
+                self._check_line(team, account, deadline_s)
+            except Overloaded as why:
+                refusals.append(why)
+            else:
+                return
+        if refusals:
+            raise min(refusals, key=lambda why: why.retry_after_s)
+
     def new_id(self) -> str:
         """Of an edit to be: what is kept for it names it before it is accepted."""
         return edit_id(self._clock.now_ms(), self._clock.random_bytes(10))
@@ -134,7 +149,7 @@ class Engine:
     async def _begin(self, record: EditRecord, agreed: Terms, hold: Hold) -> EditRecord:
         """Accepts the edit, with its first attempt where a provider is well and has a place for it."""
         said, attempt = await self._route.admitted(record), None
-        admission = said if isinstance(said, Admitted) else None
+        admission = self._first_in_line(record, said if isinstance(said, Admitted) else None)
         first = self._route.lanes.prepared(record, admission.offer) if admission else None
         permit = self._route.lanes.place(first.offer).permit if first else None
         asked_s = self._clock.monotonic()
@@ -155,6 +170,34 @@ class Engine:
         path = self._route.begin(record) if stale else self._route.follow(record, attempt, admission)
         self._start(record.id, path, hold)
         return record
+
+    def _first_in_line(self, record: EditRecord, admission: Admitted | None) -> Admitted | None:
+        """The admission; where others wait for a place there it is given back, and the edit queues behind them. Raises
+        `Overloaded` where it would have to wait and may not."""
+        first = record.plan.candidates[0]
+        account = provider_of(admission.offer if admission else first.offer)
+        try:
+            self._check_line(record.team, account, record.wish.deadline_s - first.expected_s)
+        except Overloaded:
+            self._health.let_go(admission)
+            raise
+        if not self._route.line.is_waited_for(account):
+            return admission
+        self._health.let_go(admission)
+        return None
+
+    def _check_line(self, team: str, account: str, most_s: float) -> None:
+        provider = self._current.settings.providers.get(account)
+        if provider is None:
+            return
+        free = max(0, provider.max_concurrency - self._health.in_use(account))
+        if not free or self._route.line.is_waited_for(account):
+            self._route.line.check(team, account, self._health.running(account) + free, most_s)
+
+    def drop(self, edit: str) -> bool:
+        """Its caller is gone, and nobody else can know of it: it ends where it still waits for its first place, and
+        goes on where it does not."""
+        return self._route.line.drop(edit)
 
     def _would_fit(self, order: Order) -> bool:
         """Whether an offer would do, were none taken out of service, and every server of one's own ready."""

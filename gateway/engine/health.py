@@ -112,6 +112,10 @@ class Health:
         """Open attempts at the account: of all replicas a moment ago, and of this one now."""
         return max(self._measuring.running(account), self._in_use.get(account, 0))
 
+    def running(self, account: str) -> int:
+        """Open attempts of this replica at the account."""
+        return self._measuring.running(account)
+
     # --- at the door ----------------------------------------------------------------------------------------------
 
     async def admit(self, offer: str, *, last: bool = False) -> Admitted | NotNow:

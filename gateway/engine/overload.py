@@ -8,6 +8,8 @@ class Reason(StrEnum):
 
     IN_FLIGHT = "in_flight"  # edits that this replica follows
     PICTURE_BYTES = "picture_bytes"  # requests that are read, pictures that are taken in or fetched
+    QUEUED = "queued"  # edits that wait for a place at a provider
+    WAIT = "wait"  # time until there would be one
     CHECKING = "checking"  # pictures that wait for a worker
 
 

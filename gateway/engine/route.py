@@ -14,13 +14,13 @@ from gateway.engine.attempts import Unresolved
 from gateway.engine.delivery import Delivered
 from gateway.engine.health import LOOK_S, Admitted, Health, NotNow
 from gateway.engine.lanes import Lane, Lanes, Over
+from gateway.engine.line import Line, Ticket
 from gateway.engine.race import Races
 from gateway.engine.timing import Timing
 from gateway.engine.witness import Witness
 from gateway.state.budgets import OverBudget
 from gateway.state.edits import Cancelled, Edits, NoPermit
 from gateway.state.records import AttemptRecord, AttemptState, EditRecord, End, Status, with_attempt
-from policies.candidates import provider_of
 from policies.plans import Plan
 from policies.react import VERDICTS, Action, Decision, GiveUp, Refuse, Tried, TryOffer, decide
 
@@ -29,6 +29,8 @@ class NotRepeated(GiveUp, frozen=True, kw_only=True):
     """Only the retry budget forbids another attempt."""
 
 
+_PAST_S = 0.01
+"""Beyond the moment until which an edit may wait."""
 _NOT_CONFIGURED = "the configuration no longer has {}"
 
 
@@ -40,13 +42,14 @@ class Route:
         current: Current,
         edits: Edits,
         lanes: Lanes,
+        line: Line,
         races: Races,
         health: Health,
         witness: Witness,
         clock: Clock,
         timing: Timing,
     ) -> None:
-        self._current, self._edits, self.lanes, self._races = current, edits, lanes, races
+        self._current, self._edits, self.lanes, self.line, self._races = current, edits, lanes, line, races
         self._health, self._witness, self._clock, self._timing = health, witness, clock, timing
         self.cancels = lanes.cancels
 
@@ -129,40 +132,69 @@ class Route:
         return await self._finish(record, ends.given_up((), GiveUp(kind=FailureKind.UNSUPPORTED), message), None)
 
     async def _open(self, record: EditRecord, step: TryOffer) -> EditRecord:
-        """Opens the next attempt when its provider is well and has a place for it, until the deadline."""
-        try:
-            return await self._opened(record, step)
-        finally:
-            self._health.unqueue(record.id)
-
-    async def _opened(self, record: EditRecord, step: TryOffer) -> EditRecord:
+        """Opens the next attempt when its provider is well and it is the edit's turn there, until the deadline."""
         await self._pause(record, step.after_s)
-        while not self.cancels.is_asked(record):
-            admission = await self.admitted(record, step.offer)
-            if isinstance(admission, Admitted):
-                try:
-                    opened = await self.lanes.opened(record, admission)
-                except Cancelled:
-                    break
-                except OverBudget as refusal:
-                    self._witness.denied(refusal)
-                    return await self._finish(record, ends.over_budget(record.attempts, refusal), None)
-                if not isinstance(opened, NoPermit):
-                    self._health.unqueue(record.id)
-                    record = with_attempt(replace(record, status=Status.RUNNING), opened)
-                    return await self._run(record, Lane(opened, admission))
-                self._health.queue(record.id, provider_of(admission.offer))
-            if not self._may_wait(record, step.offer):
-                late = ends.out_of_service if isinstance(admission, NotNow) else ends.too_late
-                return await self._finish(record, late(record.attempts), None)
-            with self._witness.waiting():
-                await self._pause(record, self._pause_s(admission))
-        return await self._stop(record, None)
+        seconds = record.plan.candidate(step.offer).expected_s
+        offers, fresh = tuple(self._choices(record, step.offer)), not record.attempts
+        with self.line.joined(record.id, record.team, offers, seconds, fresh=fresh) as ticket:
+            try:
+                opened = await self._turn(record, step.offer, ticket)
+            except Cancelled:
+                opened = None
+            except OverBudget as refusal:
+                self._witness.denied(refusal)
+                opened = ends.over_budget(record.attempts, refusal)
+            finally:
+                self._health.unqueue(record.id)
+        match opened:
+            case None:
+                return await self._stop(record, None, dropped=ticket.dropped)
+            case End():
+                return await self._finish(record, opened, None)
+            case Lane(attempt=attempt):
+                return await self._run(with_attempt(replace(record, status=Status.RUNNING), attempt), opened)
 
-    def _may_wait(self, record: EditRecord, offer: str) -> bool:
-        """Whether something of the plan can still be expected in time."""
+    async def _turn(self, record: EditRecord, offer: str, ticket: Ticket) -> Lane | End | None:
+        """The attempt that was opened, the edit's end for want of time, or None where nobody wants it any more. Raises
+        `Cancelled` and `OverBudget`."""
+        while not (self.cancels.is_asked(record) or ticket.dropped):
+            if not ticket.wait_s:
+                ticket.woken.clear()
+                if lane := await self._placed(record, ticket, await self.admitted(record, offer)):
+                    return lane
+            if (left_s := self._may_wait_s(record, offer)) < 0:
+                late = ends.out_of_service if ticket.stalled else ends.too_late
+                return late(record.attempts)
+            if ticket.wait_s:
+                if not ticket.stalled:
+                    self._health.queue(record.id, ticket.account)
+                with self._witness.waiting():
+                    await self.cancels.pause(record, ticket.sleep(left_s + _PAST_S))
+        return None
+
+    async def _placed(self, record: EditRecord, ticket: Ticket, admission: Admitted | NotNow) -> Lane | None:
+        """The attempt, where it could be opened; else the ticket knows when to ask again."""
+        if isinstance(admission, NotNow):
+            ticket.stall(self._pause_s(admission))
+            return None
+        account = self.lanes.place(admission.offer).provider.name
+        if account != ticket.account:
+            others = self.line.is_waited_for(account)
+            ticket.move(account)
+            if others:
+                self._health.let_go(admission)
+                return None
+        opened = await self.lanes.opened(record, admission)
+        if isinstance(opened, NoPermit):
+            ticket.full(self._pause_s(admission))
+            return None
+        ticket.take()
+        return Lane(opened, admission)
+
+    def _may_wait_s(self, record: EditRecord, offer: str) -> float:
+        """For how long something of the plan can still be expected in time."""
         least_s = min(record.plan.candidate(choice).expected_s for choice in self._choices(record, offer))
-        return self._remaining_s(record) >= least_s
+        return self._remaining_s(record) - least_s
 
     def _pause_s(self, admission: Admitted | NotNow) -> float:
         """Until the next look: for a permit soon, for a recovery when it may have come."""
@@ -225,16 +257,19 @@ class Route:
 
     async def _closed(self, record: EditRecord, attempt: AttemptRecord) -> EditRecord:
         closed = await self._edits.close(record, attempt)
+        self.line.freed(attempt.provider)
         record = with_attempt(record, closed)
         self._witness.attempt_ended(record, closed)
         return record
 
-    async def _stop(self, record: EditRecord, attempt: AttemptRecord | None) -> EditRecord:
-        """Its caller wants no more of it. What may still be charged is found out before it counts as cancelled."""
+    async def _stop(self, record: EditRecord, attempt: AttemptRecord | None, *, dropped: bool = False) -> EditRecord:
+        """Its caller wants no more of it, or is gone (`dropped`). What may still be charged is found out before it
+        counts as cancelled."""
         held = next((one for one in record.attempts if one.state is AttemptState.UNRESOLVED), None)
         if held is not None:
             return await self._leave(record, attempt or held, held.message, closed=attempt is None)
-        return await self._finish(record, ends.cancelled(record.attempts), attempt)
+        end = ends.dropped(record.attempts) if dropped else ends.cancelled(record.attempts)
+        return await self._finish(record, end, attempt)
 
     async def _leave(
         self, record: EditRecord, attempt: AttemptRecord, message: str, *, closed: bool = False
@@ -250,6 +285,7 @@ class Route:
             end = ends.cancelled((with_attempt(record, attempt) if attempt else record).attempts)
             finished = await self._edits.finish(record, end, attempt)
         if attempt is not None:
+            self.line.freed(attempt.provider)
             self._witness.attempt_ended(finished, finished.attempts[attempt.number - 1])
         self._witness.edit_ended(finished, end)
         return finished

@@ -76,6 +76,10 @@ class Metrics:
         )  # fmt: skip
         self.in_flight = self._gauge("kontext_edits_in_flight", "Edits that this replica works on now.")
         self.waiting = self._gauge("kontext_edits_waiting", "Edits in flight that wait for a place at a provider.")
+        self.queue_age = self._gauge(
+            "kontext_edits_waiting_oldest_age_seconds",
+            "For how long the one that waits longest for a place has waited.",
+        )
         self.recoveries = self._counter(
             "kontext_edit_recoveries", "Edits taken over from a replica that was gone, or from a path that broke off."
         )
@@ -183,6 +187,10 @@ class Metrics:
         self.refusals = self._counter(
             "kontext_refusals", "Requests that were refused for want of room, by what there was too much of.", "reason"
         )
+        self.callers_gone = self._counter(
+            "kontext_callers_gone", "Callers that left before their answer, by where their edit stood: `unaccepted` "
+            "and `queued` ones were dropped, an `accepted` one goes on.", "at",
+        )  # fmt: skip
         self.picture_bytes = self._gauge(
             "kontext_picture_bytes_held", "Bytes of requests and pictures that count against `[limits] picture_bytes`."
         )

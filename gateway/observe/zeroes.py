@@ -13,9 +13,9 @@ from policies.policy import Policy
 RELOAD_RESULTS = ("applied", "unchanged", "refused")
 STORE_DUTIES = ("request", "edit", "beat", "health", "reconcile", "reading", "webhooks", "retention")
 DELETIONS = ("over", "erased")
-REFUSALS = ("in_flight", "picture_bytes", "checking")
+REFUSALS = ("in_flight", "picture_bytes", "queued", "wait", "checking")
+GONE = ("unaccepted", "queued", "accepted")
 PICTURE_STATES = ("busy", "waiting")
-RELOADS = ("applied", "unchanged", "refused")
 WEBHOOK_RESULTS = ("delivered", "answered", "no_answer", "refused", "given_up")
 CALLBACK_RESULTS = ("signed", "hint", "late", "repeated", "forged")
 BUDGET_SCOPES = ("gateway", "team", "key")
@@ -63,23 +63,20 @@ def _offer(metrics: Metrics, name: str, offer: Offer) -> None:
 
 
 def _each(metrics: Metrics) -> None:
-    for result in RELOAD_RESULTS:
-        metrics.reloads.labels(result)
-    for duty in STORE_DUTIES:
-        metrics.store_errors.labels(duty)
-    for reason in REFUSALS:
-        metrics.refusals.labels(reason)
-    for state in PICTURE_STATES:
-        metrics.picture_jobs.labels(state)
-    for result in RELOADS:
-        metrics.reloads.labels(result)
-    for result in WEBHOOK_RESULTS:
-        metrics.webhooks.labels(result)
-    for why in DELETIONS:
-        metrics.pictures_deleted.labels(why)
-        metrics.picture_bytes_deleted.labels(why)
-    for result in CALLBACK_RESULTS:
-        metrics.callbacks.labels(result)
+    single = (
+        (metrics.reloads, RELOAD_RESULTS),
+        (metrics.store_errors, STORE_DUTIES),
+        (metrics.refusals, REFUSALS),
+        (metrics.callers_gone, GONE),
+        (metrics.picture_jobs, PICTURE_STATES),
+        (metrics.webhooks, WEBHOOK_RESULTS),
+        (metrics.pictures_deleted, DELETIONS),
+        (metrics.picture_bytes_deleted, DELETIONS),
+        (metrics.callbacks, CALLBACK_RESULTS),
+    )
+    for metric, values in single:
+        for value in values:
+            metric.labels(value)
     for scope, window in _pairs(BUDGET_SCOPES, BUDGET_WINDOWS):
         metrics.denials.labels(scope, window)
 

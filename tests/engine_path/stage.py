@@ -18,6 +18,7 @@ from gateway.engine.engine import Engine
 from gateway.engine.handover import HandOver
 from gateway.engine.health import Health
 from gateway.engine.lanes import Lanes
+from gateway.engine.line import Line
 from gateway.engine.loads import Loads
 from gateway.engine.order import Order
 from gateway.engine.race import Races
@@ -189,7 +190,7 @@ class Replica:
         lanes = Lanes(current, self.edits, runner, delivery, self.health, witness, addresses)
         corrections = Corrections(stage.line, clock=clock.now_ms)
         races = Races(current, self.edits, corrections, lanes, self.health, witness, clock, timing)
-        route = Route(current, self.edits, lanes, races, self.health, witness, clock, timing)
+        route = Route(current, self.edits, lanes, Line(current, clock), races, self.health, witness, clock, timing)
         handover = HandOver(egress, stage.shelf, clock)
         self.engine = Engine(
             current,

@@ -14,13 +14,14 @@ from litestar.response import Stream
 from msgspec import Struct
 
 from adapters.contract import Adjustment
-from gateway.api.acceptance import Begun, begin
+from gateway.api.acceptance import Begun, begin, waited
 from gateway.api.context import Context, Given
 from gateway.api.documents import ImageEditOperation
 from gateway.api.edits import ended_problem
 from gateway.api.openai.answers import ImagesAnswer, completed_events, headers_of, images_answer
 from gateway.api.openai.errors import in_openais_shape
 from gateway.api.openai.requests import read_image_edit
+from gateway.api.presence import Caller, attended
 from gateway.api.problems import ProblemError
 from gateway.api.problems import answer as problem_answer
 from gateway.api.requests import AnyRequest
@@ -41,13 +42,20 @@ async def create_image_edit(request: AnyRequest, context: Given) -> Response[Any
     """OpenAI's images edit, for its official SDKs unchanged but for address and key. Waits for the edit's end."""
     key = context.gate.caller(request, "edit")
     headers = {"x-request-id": context.clock.random_bytes(12).hex(), **await context.admission.rate(key)}
-    begun, asked = await _begin(request, context, key)
+    async with attended(request, context.metrics) as caller:
+        return await _answered(request, context, key, caller, headers)
+
+
+async def _answered(
+    request: AnyRequest, context: Context, key: Key, caller: Caller, headers: dict[str, str]
+) -> Response[Any]:
+    begun, asked = await _begin(request, context, key, caller)
     headers |= {**begun.headers, "x-kontext-edit-id": begun.record.id}
     patience_s, root = patience(request.headers.get("x-stainless-read-timeout", "")), context.root(request)
     if asked.stream:
         events = _events(context, begun.record, asked, root, patience_s)
         return Stream(events, media_type="text/event-stream", headers={**headers, "cache-control": "no-store"})
-    record = await _ended(context, begun.record, patience_s)
+    record = await waited(context, begun, caller, _ended(context, begun.record, patience_s))
     if record.status is not Status.SUCCEEDED:
         return _refused(await _problem(context, record, root), headers)
     answer = await _answer(context, record, asked, root)
@@ -62,10 +70,10 @@ class _Asked(Struct, frozen=True):
     adjustments: tuple[Adjustment, ...]
 
 
-async def _begin(request: AnyRequest, context: Context, key: Key) -> tuple[Begun, _Asked]:
+async def _begin(request: AnyRequest, context: Context, key: Key, caller: Caller) -> tuple[Begun, _Asked]:
     with context.door.passed(request, key):
         asked = await read_image_edit(request, context.settings)
-        begun = await begin(request, context, key, asked.form, route=ROUTE, patience_s=CREATION_S)
+        begun = await begin(request, context, key, asked.form, caller, route=ROUTE, patience_s=CREATION_S)
         return begun, _Asked(asked.stream, asked.adjustments)
 
 
