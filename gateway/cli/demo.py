@@ -11,16 +11,18 @@ from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
-import httpx
+import msgspec
 import rich_click as click
 from msgspec import Struct
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from gateway.cli.client import CallFailed, Client, Wish
-from gateway.cli.exits import Exit
-from gateway.cli.story import Answer, tell
+from gateway.cli.edit import save
+from gateway.cli.exits import Exit, exit_of
+from gateway.cli.story import tell
+from gateway.client import AsyncKontext, Edit, KontextError
+from gateway.money import MICRO
 
 PHOTO = "coffee.png"
 KEY = "kx_demo"
@@ -49,7 +51,7 @@ class Shown(Struct, frozen=True):
     """A scene that was played."""
 
     scene: Scene
-    answer: Answer
+    edit: Edit
     files: list[Path]
     billed_micro: int
 
@@ -65,13 +67,13 @@ def demo(out: Path, as_json: bool) -> None:
     silence_logging()
     try:
         shown = asyncio.run(_play(console, out))
-    except CallFailed as failed:
+    except KontextError as failed:
         console.print(f"[bold red]{failed}[/]")
-        raise SystemExit(failed.code) from None
+        raise SystemExit(exit_of(failed)) from None
     if as_json:
         click.echo(json.dumps([_document(one) for one in shown]))
     console.print(_totals(shown))
-    if any(one.billed_micro != _cost_micro(one.answer) for one in shown):
+    if any(one.billed_micro != _cost_micro(one.edit) for one in shown):
         console.print("[bold red]the books and the bill differ[/]")
         raise SystemExit(Exit.FAILED)
     console.print(f"pictures: {out}/, and all together: {_overview(out, shown)}")
@@ -97,12 +99,11 @@ async def _gateway(console: Console, out: Path, rehearsal: Any, folder: Path) ->
     config = folder / "kontext.toml"
     write_config(config, rehearsal.url, key_hash(KEY), seconds=SECONDS)
     settings = load(config, {}, day_of(SystemClock().now_ms()))
-    async with in_folder(settings, folder / "state") as url, httpx.AsyncClient(timeout=60) as http:
-        client = Client(http, url, KEY)
+    async with in_folder(settings, folder / "state") as url, AsyncKontext(url, KEY) as client:
         return [await _scene(console, out, rehearsal, client, number, scene) for number, scene in enumerate(SCENES, 1)]
 
 
-async def _scene(console: Console, out: Path, rehearsal: Any, client: Client, number: int, scene: Scene) -> Shown:  # noqa: ANN401
+async def _scene(console: Console, out: Path, rehearsal: Any, client: AsyncKontext, number: int, scene: Scene) -> Shown:  # noqa: ANN401
     console.rule(f"[bold]{number}. {scene.name}[/]: {scene.says}", align="left")
     console.print(f"“{scene.prompt}”, policy {scene.policy}")
     if scene.fault:
@@ -113,29 +114,33 @@ async def _scene(console: Console, out: Path, rehearsal: Any, client: Client, nu
     with Progress(*columns, console=console, transient=True) as progress:
         progress.add_task("editing")
         with as_file(files("gateway") / "photos" / PHOTO) as photo:
-            answer = await client.edit(Wish(image=photo, prompt=scene.prompt, fields={"policy": scene.policy}))
-    paths = await client.save(answer, out / f"{number}-{scene.name}.png")
-    tell(console, answer)
+            edit = await client.edit(scene.prompt, photo, policy=scene.policy)
+    paths = await save(client, edit, out / f"{number}-{scene.name}.png")
+    tell(console, edit)
     rehearsal.faults.reset()
-    return Shown(scene, answer, paths, rehearsal.bill.total_micro_usd() - before_micro)
+    return Shown(scene, edit, paths, rehearsal.bill.total_micro_usd() - before_micro)
 
 
 def _overview(out: Path, shown: list[Shown]) -> Path:
     from gateway.cli.overview import overview
 
     with as_file(files("gateway") / "photos" / PHOTO) as photo:
-        edits = [(f"{one.scene.name}: {one.answer['provider']}/{one.answer['model']}", one.files[0]) for one in shown]
+        edits = [(f"{one.scene.name}: {one.edit.provider}/{one.edit.model}", one.files[0]) for one in shown]
         return overview([("the original", photo), *edits], out / "overview.jpg")
 
 
-def _cost_micro(answer: Answer) -> int:
-    whole, _, part = str(answer["cost"]["usd"]).partition(".")
-    return int(whole) * 1_000_000 + int(part)
+def _cost_micro(edit: Edit) -> int:
+    return int(edit.cost.usd * MICRO)
 
 
 def _document(one: Shown) -> dict[str, Any]:
     paths = [str(path) for path in one.files]
-    return {"scene": one.scene.name, "files": paths, "billed_micro": one.billed_micro, "edit": one.answer}
+    return {
+        "scene": one.scene.name,
+        "files": paths,
+        "billed_micro": one.billed_micro,
+        "edit": msgspec.to_builtins(one.edit),
+    }
 
 
 def _totals(shown: list[Shown]) -> Table:
@@ -147,10 +152,10 @@ def _totals(shown: list[Shown]) -> Table:
     for column in ("", "offer", "booked", "billed", "picture"):
         table.add_column(column, overflow="fold")
     for one in shown:
-        offer = f"{one.answer['provider']}/{one.answer['model']}"
-        booked, billed = f"${one.answer['cost']['usd']}", f"${usd(one.billed_micro)}"
+        offer = f"{one.edit.provider}/{one.edit.model}"
+        booked, billed = f"${one.edit.cost.usd}", f"${usd(one.billed_micro)}"
         table.add_row(one.scene.name, offer, booked, billed, ", ".join(path.name for path in one.files))
-    total = sum(_cost_micro(one.answer) for one in shown)
+    total = sum(_cost_micro(one.edit) for one in shown)
     billed = sum(one.billed_micro for one in shown)
     table.add_row("together", "", f"${usd(total)}", f"${usd(billed)}", "", style="bold")
     return table

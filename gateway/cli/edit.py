@@ -2,22 +2,17 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import NoReturn
 
-import httpx
+import msgspec
 import rich_click as click
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from gateway.cli.client import CallFailed, Client, Wish
-from gateway.cli.story import Answer, tell
+from gateway.cli.reaching import fail, gateway_at
+from gateway.cli.story import meanwhile, tell
 from gateway.cli.wishes import FILE, fields_of, wish_options
-from gateway.configuration import environment
-
-HERE = "http://127.0.0.1:8080"
+from gateway.client import AsyncKontext, Edit, Event, KontextError
 
 
 @click.command()
@@ -32,16 +27,15 @@ def edit(
 ) -> None:  # fmt: skip
     """Edit a picture. The gateway's key is KONTEXT_API_KEY."""
     fields = {"output.format": FORMATS.get(out.suffix.lower(), "png"), **fields_of(models, extra, given)}
-    wish = Wish(image=image, prompt=prompt, mask=mask, fields=fields)
     console = Console(stderr=as_json)
     try:
-        answer, paths = asyncio.run(_edit(console, wish, out, url))
-    except CallFailed as failed:
-        fail(console, failed, as_json)
+        made, paths = asyncio.run(_edit(console, prompt, image, mask, fields, out, url))
+    except KontextError as error:
+        fail(console, error, as_json)
     if as_json:
-        click.echo(json.dumps({**answer, "files": [str(path) for path in paths]}))
+        click.echo(json.dumps({**msgspec.to_builtins(made), "files": [str(path) for path in paths]}))
         return
-    tell(console, answer)
+    tell(console, made)
     for path in paths:
         console.print(f"picture: {path}")
 
@@ -50,41 +44,28 @@ FORMATS = {".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp"}
 """A file's ending -> the picture's format; any other is a PNG."""
 
 
-async def _edit(console: Console, wish: Wish, out: Path, url: str | None) -> tuple[Answer, list[Path]]:
+async def _edit(
+    console: Console, prompt: str, image: Path, mask: Path | None, fields: dict[str, str], out: Path, url: str | None
+) -> tuple[Edit, list[Path]]:
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    async with httpx.AsyncClient(timeout=httpx.Timeout(None, connect=3.0)) as http, gateway_at(http, url) as client:
+    async with gateway_at(url) as client:
         with Progress(*columns, console=console, transient=True) as progress:
-            progress.add_task(f"editing {wish.image.name}")
-            answer = await client.edit(wish)
-        return answer, await client.save(answer, out)
+            task = progress.add_task(f"editing {image.name}")
+
+            def show(event: Event) -> None:
+                if words := meanwhile(event):
+                    progress.update(task, description=words)
+
+            # Where nobody watches, one answer is waited for instead of a stream.
+            on_event = show if console.is_terminal else None
+            made = await client.edit(prompt, image, mask=mask, extra=fields, on_event=on_event)
+        return made, await save(client, made, out)
 
 
-@asynccontextmanager
-async def gateway_at(http: httpx.AsyncClient, url: str | None) -> AsyncGenerator[Client]:
-    """The gateway that was named, else the one of this machine, else one for this call."""
-    env = environment()
-    named = url or env.get("KONTEXT_URL")
-    client = Client(http, named or HERE, env.get("KONTEXT_API_KEY") or env.get("KONTEXT_DEV_KEY", ""))
-    if named or await client.is_there():
-        yield client
-        return
-    from gateway.cli.throwaway import throwaway
-    from gateway.observe import silence_logging
-
-    silence_logging()
-    async with throwaway(env) as (address, key):
-        yield Client(http, address, key)
-
-
-def fail(console: Console, failed: CallFailed, as_json: bool) -> NoReturn:
-    if as_json:
-        click.echo(json.dumps(failed.problem or {"detail": str(failed)}))
-    else:
-        edited = failed.problem.get("edit")
-        if edited:
-            tell(console, edited)
-        console.print(f"[bold red]{failed}[/]")
-        for word in ("field", "expected"):
-            if word in failed.problem:
-                console.print(f"  {word}: {failed.problem[word]}")
-    raise SystemExit(failed.code)
+async def save(client: AsyncKontext, made: Edit, out: Path) -> list[Path]:
+    """The edit's pictures as files: `out`, and with a number before its ending for further ones."""
+    paths: list[Path] = []
+    for number, image in enumerate(made.images):
+        path = out if number == 0 else out.with_stem(f"{out.stem}-{number}")
+        paths.append(await client.save(image, path if path.suffix else path.with_suffix(f".{image.format}")))
+    return paths

@@ -2,6 +2,8 @@
 
 from enum import IntEnum
 
+from gateway.client.errors import KontextError, ProblemError, StillRunningError, UnreachableError
+
 
 class Exit(IntEnum):
     DONE = 0
@@ -31,3 +33,15 @@ BY_PROBLEM: dict[str, Exit] = {
     "overloaded": Exit.UNREACHABLE,
     "leaving": Exit.UNREACHABLE,
 }
+
+
+def exit_of(error: KontextError) -> Exit:
+    match error:
+        case ProblemError():
+            return BY_PROBLEM.get(error.problem.kind, Exit.FAILED)
+        case UnreachableError():
+            return Exit.UNREACHABLE
+        case StillRunningError():
+            return Exit.UNRESOLVED
+        case _:
+            return Exit.FAILED

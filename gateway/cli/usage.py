@@ -5,23 +5,21 @@ import json
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import Any, NoReturn
+from typing import Any
 
-import httpx
+import msgspec
 import rich_click as click
 from msgspec.structs import replace
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from gateway.cli.client import CallFailed
 from gateway.cli.config import ConfigurationRefused, load_settings
-from gateway.cli.exits import BY_PROBLEM, Exit
-from gateway.configuration import environment
+from gateway.cli.reaching import HERE, RETRY, fail, named
+from gateway.client import AsyncKontext, KontextError, UnreachableError
 from gateway.ledger.usage import Query, parse_by
 from gateway.money import MICRO, usd
 
-HERE = "http://127.0.0.1:8080"
 BARS = "▁▂▃▄▅▆▇█"
 MOST_DAYS = 92
 _DAY = click.DateTime(["%Y-%m-%d"])
@@ -49,8 +47,10 @@ def usage(
     query = Query(by=groups, since=since and since.date(), until=until and until.date(), team=team)
     try:
         records, days = asyncio.run(_from_ledger(query, config) if config else _from_gateway(query, url))
-    except CallFailed as failed:
-        _fail(failed, as_json)
+    except KontextError as error:
+        if isinstance(error, UnreachableError) and not config:
+            click.echo("a ledger is read without a gateway by --config", err=True)
+        fail(Console(stderr=True), error, as_json)
     if as_json:
         click.echo(json.dumps(records))
         return
@@ -60,35 +60,19 @@ def usage(
         console.print(sparkline([(date.fromisoformat(day["day"]), micro(day["spent_usd"])) for day in days]))
 
 
-def _fail(failed: CallFailed, as_json: bool) -> NoReturn:
-    click.echo(json.dumps(failed.problem or {"detail": str(failed)}) if as_json else str(failed), err=not as_json)
-    raise SystemExit(failed.code)
-
-
 # --- from where -----------------------------------------------------------------------------------------------------
 
 
 async def _from_gateway(query: Query, url: str | None) -> tuple[list[Record], list[Record]]:
-    env = environment()
-    address = (url or env.get("KONTEXT_URL") or HERE).rstrip("/")
-    headers = {"authorization": f"Bearer {env.get('KONTEXT_API_KEY') or env.get('KONTEXT_DEV_KEY', '')}"}
-    async with httpx.AsyncClient(base_url=address, headers=headers, timeout=30.0) as http:
-        return await _ask(http, query), await _ask(http, replace(query, by=("day",)))
+    address, key = named(url)
+    async with AsyncKontext(address or HERE, key, retry=RETRY) as client:
+        return await _ask(client, query), await _ask(client, replace(query, by=("day",)))
 
 
-async def _ask(http: httpx.AsyncClient, query: Query) -> list[Record]:
-    asked = {"by": ",".join(query.by), "from": query.since, "to": query.until, "team": query.team}
-    params = {name: str(value) for name, value in asked.items() if value is not None}
-    try:
-        response = await http.get("/v1/usage", params=params)
-        document: Record = response.json()
-    except (httpx.HTTPError, ValueError):
-        words = f"no gateway answers at {http.base_url}; name one by --url, or a configuration by --config"
-        raise CallFailed(words, Exit.UNREACHABLE) from None
-    if response.status_code == 200:
-        return document["data"]
-    kind = str(document.get("type", "")).rpartition(":")[2]
-    raise CallFailed(str(document.get("detail")), BY_PROBLEM.get(kind, Exit.FAILED), document)
+async def _ask(client: AsyncKontext, query: Query) -> list[Record]:
+    lines = await client.usage(by=query.by, since=query.since, until=query.until, team=query.team)
+    documents: list[Record] = [msgspec.to_builtins(line) for line in lines]
+    return [{**document.pop("group"), **document} for document in documents]
 
 
 async def _from_ledger(query: Query, config: str) -> tuple[list[Record], list[Record]]:
@@ -108,7 +92,7 @@ async def _from_ledger(query: Query, config: str) -> tuple[list[Record], list[Re
     except LedgerRefused as refused:
         raise ConfigurationRefused(str(refused)) from None
     except LedgerUnavailable as error:
-        raise CallFailed(str(error), Exit.UNREACHABLE) from None
+        raise UnreachableError(str(error)) from None
     return [record(query.by, line) for line in lines], [record(by_day.by, line) for line in days]
 
 

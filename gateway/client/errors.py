@@ -10,7 +10,7 @@ from gateway.client.edits import Edit
 from gateway.client.quotes import Exclusion
 
 
-class Problem(Struct, frozen=True, kw_only=True):
+class Problem(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`field` and `expected`: what to send instead. The others are set where the kind has them."""
 
     type: str = ""
@@ -168,7 +168,9 @@ def ended_error(edit: Edit) -> ProblemError:
     """Of an edit that ended without a picture, as the answer to its own request would have said."""
     error = edit.error
     kind = _ENDS.get(edit.status) or (error.type if error else "failed")
-    problem = Problem(type=kind, detail=error.detail if error else f"the edit is {edit.status}", edit=edit)
+    problem = Problem(
+        type=f"urn:kontext:problem:{kind}", detail=error.detail if error else f"the edit is {edit.status}", edit=edit
+    )
     return BY_KIND.get(kind, FailedError)(problem, msgspec.json.encode(problem))
 
 

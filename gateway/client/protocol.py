@@ -16,6 +16,7 @@ from gateway.client.errors import (
     KontextError,
     ProblemError,
     StillRunningError,
+    UnreachableError,
     ended_error,
     error_of,
 )
@@ -166,7 +167,7 @@ def _read(reply: Reply, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(reply.body, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise KontextError(f"what answered is no gateway that this client knows: {error}") from None
+        raise UnreachableError(f"what answered is no gateway that this client knows: {error}") from None
 
 
 def _params(**given: date | str | None) -> tuple[tuple[str, str], ...]:

@@ -18,9 +18,9 @@ from gateway.api.auth import Gate
 from gateway.api.context import Context
 from gateway.api.problems import ProblemError, on_error, on_problem
 from gateway.api.usage import read_usage
-from gateway.cli.client import CallFailed
-from gateway.cli.exits import Exit
+from gateway.cli.exits import Exit, exit_of
 from gateway.cli.usage import _ask, sparkline, usage
+from gateway.client import AsyncKontext, KontextError
 from gateway.clock import SystemClock
 from gateway.configuration import load
 from gateway.current import Current
@@ -208,10 +208,11 @@ async def test_a_ledger_that_is_away_is_503(settings: Settings, tmp_path: Path) 
 
 
 async def test_the_command_asks_the_gateway(http: httpx.AsyncClient) -> None:
-    assert [line["team"] for line in await _ask(http, Query(by=("team",)))] == ["growth", "studio"]
-    with pytest.raises(CallFailed) as failed:
-        await _ask(http, Query(by=("colour",)))
-    assert failed.value.code is Exit.USAGE
+    client = AsyncKontext("http://gateway", "kx_admin", http=http)
+    assert [line["team"] for line in await _ask(client, Query(by=("team",)))] == ["growth", "studio"]
+    with pytest.raises(KontextError) as failed:
+        await _ask(client, Query(by=("colour",)))
+    assert exit_of(failed.value) is Exit.USAGE
 
 
 async def write(config: Path) -> None:

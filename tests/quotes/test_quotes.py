@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 
-from gateway.cli.client import Quote
 from tests.end_to_end.stage import (
     EDIT_KEY,
     EXPIRED_KEY,
@@ -24,7 +23,7 @@ from tests.end_to_end.stage import (
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-async def quote(stage: Stage, key: str | None = READ_KEY, **fields: Any) -> Quote:
+async def quote(stage: Stage, key: str | None = READ_KEY, **fields: Any) -> dict[str, Any]:
     document = {"prompt": PROMPT, "images": [PHOTO_URI], **fields}
     response = await stage.request("POST", "/v1/quotes", key=key, json=document)
     assert response.status_code == 200, response.text
