@@ -55,7 +55,11 @@ async def stop(folder: Path, *, patience_s: float = 5.0) -> None:
 
 
 def _ensure(folder: Path, program: Path | None, patience_s: float) -> str:
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        words = f"{folder} cannot be made ({error.strerror}). Give [state] dir a folder that can be written."
+        raise EngineRefused(words) from None
     deadline = time.monotonic() + patience_s
     started: subprocess.Popen[bytes] | None = None
     while True:

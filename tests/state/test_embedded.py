@@ -138,6 +138,12 @@ async def test_a_socket_folder_that_others_can_enter_is_refused(folder):
     private.rmdir()
 
 
+async def test_a_folder_that_cannot_be_made_is_refused_with_the_setting(folder):
+    (folder / "file").write_text("in the way")
+    with pytest.raises(EngineRefused, match=r"\[state\] dir"):
+        await ensure(folder / "file" / "state")
+
+
 async def test_another_engines_files_are_refused_before_it_touches_them(folder):
     adopt(folder, Engine("Redis", "8.2.1"))
     with pytest.raises(EngineRefused, match=r"written by Redis 8\.2\.1; the engine given is Valkey .*KONTEXT_ENGINE"):
