@@ -60,7 +60,10 @@ class EditRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     policy: Label | None = None
     models: Annotated[tuple[str, ...], Meta(min_length=1, max_length=32)] | None = None
     strict: bool = False
-    webhook_url: Annotated[str, Meta(min_length=1, max_length=2048)] | None = None
+    webhook_url: (
+        Annotated[str, Meta(min_length=1, max_length=2048, description="an address under an endpoint of /v1/webhooks")]
+        | None
+    ) = None
     metadata: Annotated[dict[Label, Annotated[str, Meta(max_length=512)]], Meta(max_length=16)] = field(
         default_factory=dict[str, str]
     )

@@ -191,6 +191,23 @@ async def test_one_that_is_told_off_makes_room_at_once(office: Office) -> None:
     assert await office.deliveries.late_ms(office.clock.now_ms) == 0
 
 
+async def test_what_a_slow_endpoint_has_waiting_is_not_late_and_what_nobody_collects_is(office: Office) -> None:
+    """Of an endpoint that has more due than places, every second a try fails."""
+    await office.endpoint()
+    for number in range(1, 9):
+        await office.ended(number)
+    office.clock.forward(60_000)
+    await office.ended(9)
+    assert await office.deliveries.late_ms(office.clock.now_ms) == 60_000
+    for _ in range(10):
+        (first, *_) = await office.deliveries.collect(10)
+        office.clock.forward(1_000)
+        await office.tell(first, AGAIN)
+        assert await office.deliveries.late_ms(office.clock.now_ms) == 0
+    office.clock.forward(90_000)
+    assert await office.deliveries.late_ms(office.clock.now_ms) == 90_000
+
+
 # --- disabled, enabled, removed --------------------------------------------------------------------------------------
 
 

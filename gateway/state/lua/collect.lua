@@ -41,7 +41,7 @@ for _, endpoint in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', text(now)
       for _, message in ipairs(redis.call('ZRANGEBYSCORE', room.queue, '-inf', text(now), 'LIMIT', 0, places)) do
         lend(room, met[1], met[2], message)
       end
-      wake(room)
+      wake(room, now)
     end
   end
 end

@@ -10,5 +10,5 @@ redis.call('HDEL', KEYS[2], 'disabled', 'reason')
 redis.call('HSET', KEYS[1], room.id, mode)
 redis.call('SREM', room.disabled, room.id)
 redis.call('PERSIST', room.queue)
-wake(room)
+wake(room, now)
 return {'ok', now}

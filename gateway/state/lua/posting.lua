@@ -16,16 +16,18 @@ local function team_endpoints(room, team) return room.prefix .. 'team:' .. team 
 
 local function team_lent(room, team) return room.prefix .. 'lent:team:' .. team end
 
--- The endpoint is looked at when its first delivery is due.
-local function wake(room)
+-- The endpoint is looked at when its first delivery is due; one that has more due than places, from now on: what lies
+-- long before now in `due` is what nobody looks at.
+local function wake(room, now)
   local first = redis.call('ZRANGE', room.queue, 0, 0, 'WITHSCORES')
-  if first[1] then redis.call('ZADD', room.due, first[2], room.id) else redis.call('ZREM', room.due, room.id) end
+  if not first[1] then return redis.call('ZREM', room.due, room.id) end
+  return redis.call('ZADD', room.due, text(math.max(tonumber(first[2]), now)), room.id)
 end
 
 local function enqueue(room, message, at, now)
   redis.call('ZADD', room.queue, text(at), message)
   redis.call('HSET', delivery(room, message), 'queued', text(now), 'due', text(at))
-  wake(room)
+  redis.call('ZADD', room.due, 'LT', text(at), room.id)
 end
 
 local function give_back_loan(room, team, message)

@@ -28,7 +28,7 @@ else
   redis.call('ZREM', room.queue, message)
   redis.call('HSET', held, 'state', verdict == 'delivered' and 'delivered' or 'failed', 'due', '')
 end
-if not record[3] then wake(room) end
+if not record[3] then wake(room, now) end
 if verdict == 'delivered' then
   redis.call('HSET', room.record, 'delivered', text(now))
   return {'ok', now, 0}
