@@ -13,6 +13,7 @@ from litestar.openapi.plugins import JsonRenderPlugin, YamlRenderPlugin
 
 from gateway.api import (
     admin,
+    audit,
     callbacks,
     cancel,
     deliveries,
@@ -89,6 +90,7 @@ from gateway.readings import Readings
 from gateway.results import Results, ResultsUnavailable
 from gateway.secret import Secret, kept_secret
 from gateway.settings import BODY_BYTES, Settings
+from gateway.state.acts import Acts
 from gateway.state.budgets import Budgets
 from gateway.state.claims import Claims
 from gateway.state.connection import StoreUnavailable, connect
@@ -137,6 +139,7 @@ HANDLERS = (
     drain.drain_provider,
     drain.restore_provider,
     keys.revoke_key,
+    audit.list_acts,
     replica.read_replica,
     replica.drain_replica,
     replica.restore_replica,
@@ -305,6 +308,7 @@ async def _open(settings: Settings, clock: Clock, timing: Timing, stack: AsyncEx
         book=book,
         corrections=corrections,
         revoked=revoked,
+        acts=Acts(store),
         endpoints=endpoints,
         registrar=registrar,
         deliveries=outgoing,

@@ -7,7 +7,9 @@ without end. Here a deadline hangs over whatever a client owes, and over nothing
 from asyncio import BaseTransport, TimerHandle, Transport
 from collections import Counter
 from collections.abc import Awaitable, Callable, MutableMapping
+from functools import cache
 from ipaddress import IPv6Address, ip_address, ip_network
+from random import random
 from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
@@ -21,6 +23,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 HEAD_BYTES, HEAD_FIELDS = 65_536, 128
+_SPREAD = 0.25
 
 _DETAILS = {
     "malformed": "this is not HTTP",
@@ -190,23 +193,30 @@ class Connection(HttpToolsProtocol):
         if cycle is not None and not cycle.response_complete and (cycle.response_started or not cycle.more_body):
             self.transport.abort()
             return
-        problem = answer(ProblemError(kind, _DETAILS[kind]))
-        head = (
-            f"content-type: {problem.media_type}\r\ncontent-length: {len(problem.content)}\r\nconnection: close\r\n\r\n"
-        )
-        self.transport.write(STATUS_LINE[problem.status_code or 400] + head.encode() + problem.content)
+        self.transport.write(_refusal(kind))
         self.transport.close()
 
     # --- the one deadline ---------------------------------------------------------------------------------------------
 
     def _expect(self, seconds: float, late: Callable[[], None]) -> None:
+        """A little later, each by another while: thousands that came at once must not be dealt with at once."""
         self._expect_nothing()
-        self._due = self.loop.call_later(seconds, late)
+        self._due = self.loop.call_later(seconds * (1 + _SPREAD * random()), late)  # noqa: S311 - no secret
 
     def _expect_nothing(self) -> None:
         if self._due is not None:
             self._due.cancel()
             self._due = None
+
+
+@cache
+def _refusal(kind: str) -> bytes:
+    """The whole answer: a thousand at once cost little more than one."""
+    problem = answer(ProblemError(kind, _DETAILS[kind]))
+    fields = (
+        f"content-type: {problem.media_type}\r\ncontent-length: {len(problem.content)}\r\nconnection: close\r\n\r\n"
+    )
+    return STATUS_LINE[problem.status_code or 400] + fields.encode() + problem.content
 
 
 class Forwarded:

@@ -8,6 +8,7 @@ from litestar import Request, get, post
 from litestar.params import FromPath
 from msgspec import Meta, Struct, structs
 
+from gateway.api.audit import keep
 from gateway.api.context import Context, Given
 from gateway.api.problems import ProblemError
 from gateway.api.requests import invalid
@@ -127,7 +128,7 @@ async def resolve_attempt(
     verdict = _verdict(await request.body())
     record, attempt = await _attempt(context, edit_id, number)
     ended = _ended(attempt, verdict)
-    by = f"{key.team}/{key.id}"
+    by = await keep(context, key, f"{verdict.verdict} an attempt", f"{edit_id}/{number}", verdict.note)
     # Each call is an act of its own: one that comes second, with whatever verdict, must learn that it came too late.
     operation = f"{number}/{verdict.verdict}/{context.clock.random_bytes(4).hex()}"
     try:
@@ -152,7 +153,7 @@ async def release_edit(request: AnyRequest, context: Given, edit_id: FromPath[st
     record = await context.edits.get(edit_id)
     if record is None:
         raise ProblemError("not_found", "there is no such edit")
-    by = f"{key.team}/{key.id}"
+    by = await keep(context, key, "release an edit", edit_id, verdict.note)
     operation = f"release/{context.clock.random_bytes(4).hex()}"
     end = _failed(record, 0, "the store was lost before any attempt of the edit was known")
     try:

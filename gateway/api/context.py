@@ -22,6 +22,7 @@ from gateway.ledger.book import Book
 from gateway.observe import Metrics
 from gateway.results import Results
 from gateway.settings import Settings
+from gateway.state.acts import Acts
 from gateway.state.corrections import Corrections
 from gateway.state.deliveries import Deliveries
 from gateway.state.edits import Edits
@@ -52,6 +53,7 @@ class Context(Struct, frozen=True, kw_only=True):
     book: Book
     corrections: Corrections
     revoked: Revoked
+    acts: Acts
     endpoints: Endpoints
     registrar: Registrar
     deliveries: Deliveries

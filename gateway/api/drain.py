@@ -8,6 +8,7 @@ from litestar import get, post
 from litestar.params import FromPath
 from msgspec import Meta, Struct
 
+from gateway.api.audit import keep
 from gateway.api.context import Context, Given
 from gateway.api.problems import ProblemError
 from gateway.api.requests import AnyRequest
@@ -64,7 +65,7 @@ async def drain_provider(request: AnyRequest, context: Given, name: FromPath[str
     """Sends nothing new there; what runs goes on. Body: `{"note": "why"}`. Other replicas follow within seconds."""
     key = context.gate.caller(request, "admin")
     provider, note = _known(context, name), _note(await request.body())
-    by = f"{key.team}/{key.id}"
+    by = await keep(context, key, "drain a provider", name, note)
     await context.health.drain(name, by, note)
     log.warning("provider_drained", provider=name, by=by, note=note)
     return _provider(context, provider)
@@ -76,8 +77,9 @@ async def restore_provider(request: AnyRequest, context: Given, name: FromPath[s
     Body: `{"note": "why"}`."""
     key = context.gate.caller(request, "admin")
     provider, note = _known(context, name), _note(await request.body())
+    by = await keep(context, key, "restore a provider", name, note)
     await context.health.restore(name)
-    log.warning("provider_restored", provider=name, by=f"{key.team}/{key.id}", note=note)
+    log.warning("provider_restored", provider=name, by=by, note=note)
     return _provider(context, provider)
 
 

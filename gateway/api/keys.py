@@ -8,6 +8,7 @@ from litestar import post
 from litestar.params import FromPath
 from msgspec import Meta, Struct
 
+from gateway.api.audit import keep
 from gateway.api.context import Context, Given
 from gateway.api.problems import ProblemError
 from gateway.api.requests import AnyRequest
@@ -34,7 +35,7 @@ async def revoke_key(request: AnyRequest, context: Given, team: FromPath[str], k
     TEAM-0 for a team's first, and so on. Body: `{"note": "why"}`."""
     caller = context.gate.caller(request, "admin")
     found, note = _known(context, team, key), _note(await request.body())
-    by = f"{caller.team}/{caller.id}"
+    by = await keep(context, caller, "revoke a key", f"{team}/{key}", note)
     await context.revoked.revoke(found.hash, Revocation(by=by, at_ms=context.clock.now_ms(), note=note))
     log.warning("key_revoked", team=team, key_id=key, by=by, note=note)
     return RevokedAnswer(team=team, key=key)

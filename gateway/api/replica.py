@@ -7,6 +7,7 @@ import msgspec
 from litestar import get, post
 from msgspec import Meta, Struct
 
+from gateway.api.audit import keep
 from gateway.api.context import Context, Given
 from gateway.api.problems import ProblemError
 from gateway.api.requests import AnyRequest
@@ -48,7 +49,8 @@ async def drain_replica(request: AnyRequest, context: Given) -> ReplicaAnswer:
     """Begins nothing new here from now on; what runs goes on. Until it is restored, or started anew. Body:
     `{"note": "why"}`."""
     key = context.gate.caller(request, "admin")
-    note, by = _note(await request.body()), f"{key.team}/{key.id}"
+    note = _note(await request.body())
+    by = await keep(context, key, "drain a replica", context.edits.replica, note)
     context.engine.presence.take_out(Absence(by=by, at_ms=context.clock.now_ms(), note=note))
     log.warning("replica_drained", replica=context.edits.replica, by=by, note=note)
     return _answer(context)
@@ -59,8 +61,9 @@ async def restore_replica(request: AnyRequest, context: Given) -> ReplicaAnswer:
     """Back in service. Body: `{"note": "why"}`."""
     key = context.gate.caller(request, "admin")
     note = _note(await request.body())
+    by = await keep(context, key, "restore a replica", context.edits.replica, note)
     context.engine.presence.put_back()
-    log.warning("replica_restored", replica=context.edits.replica, by=f"{key.team}/{key.id}", note=note)
+    log.warning("replica_restored", replica=context.edits.replica, by=by, note=note)
     return _answer(context)
 
 

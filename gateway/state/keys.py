@@ -26,6 +26,7 @@ GATEWAY_TOTAL = f"{BUDGET}gateway:total"  # the first acceptance writes it, and 
 
 
 WEBHOOKS = f"{_TAG}:webhook:"  # + what `lua/posting.lua` and `endpoints.py` name below it
+ACTS = f"{_TAG}:acts"  # what operators did, by its time
 REVOKED = f"{_TAG}:revoked"  # a hash: an API key's hash -> who took it back, when and why
 
 

@@ -304,6 +304,7 @@ OPERATIONS = {
     ("post", "/admin/providers/{name}/drain"),
     ("post", "/admin/providers/{name}/restore"),
     ("post", "/admin/keys/{team}/{key}/revoke"),
+    ("get", "/admin/audit"),
     ("get", "/admin/replica"),
     ("post", "/admin/replica/drain"),
     ("post", "/admin/replica/restore"),

@@ -59,6 +59,7 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("post", "/admin/providers/{name}/drain"): Route(ADMIN, body=NOTE),
     ("post", "/admin/providers/{name}/restore"): Route(ADMIN, body=NOTE),
     ("post", "/admin/keys/{team}/{key}/revoke"): Route(ADMIN, body=NOTE),
+    ("get", "/admin/audit"): Route(ADMIN),
     ("get", "/admin/replica"): Route(ADMIN),
     ("post", "/admin/replica/drain"): Route(ADMIN, body=NOTE),
     ("post", "/admin/replica/restore"): Route(ADMIN, body=NOTE),
