@@ -11,7 +11,7 @@ from msgspec import Struct, structs
 from gateway.api.admission import Identity
 from gateway.api.auth import team_of
 from gateway.api.context import Context
-from gateway.api.idempotency import EDITS, fingerprint, idempotency_key
+from gateway.api.idempotency import EDITS, fingerprint_aside, idempotency_key
 from gateway.api.presence import Caller, Gone
 from gateway.api.problems import ProblemError, leaving
 from gateway.api.refusals import refuse
@@ -59,7 +59,7 @@ async def begin(
     """Raises a problem for every refusal; then nothing is spent. `patience_s`: how long a repeat waits for the first
     request to have made its edit, before it is refused."""
     caller.listen()
-    identity = _identity(request, context, key, form, route)
+    identity = await _identity(request, context, key, form, route)
     claim = await context.admission.claim(key, identity, patience_s)
     if isinstance(claim, str):
         return Begun(await found(context, claim, key.team), replayed=True)
@@ -80,12 +80,12 @@ async def waited(
         raise
 
 
-def _identity(request: AnyRequest, context: Context, key: Key, form: Form, route: str) -> Identity:
+async def _identity(request: AnyRequest, context: Context, key: Key, form: Form, route: str) -> Identity:
     required = team_of(context.settings, key).requires_key
     sent = idempotency_key(request.headers.get("idempotency-key"), required=required)
     count = request.headers.get("x-stainless-retry-count", "")
     repeat = int(count) if count.isdecimal() and len(count) < 4 else None
-    return Identity(fingerprint=fingerprint(form), key=sent, repeat=repeat, route=route)
+    return Identity(fingerprint=await fingerprint_aside(form), key=sent, repeat=repeat, route=route)
 
 
 async def _accepted(

@@ -11,7 +11,7 @@ from gateway.api.admission import Identity
 from gateway.api.answers import sent_for
 from gateway.api.context import Context, Given
 from gateway.api.documents import EditOperation
-from gateway.api.idempotency import fingerprint, idempotency_key
+from gateway.api.idempotency import fingerprint_aside, idempotency_key
 from gateway.api.purse import Left
 from gateway.api.requests import AnyRequest, read_body
 from gateway.engine.order import Order
@@ -84,7 +84,7 @@ async def create_quote(request: AnyRequest, context: Given) -> QuoteAnswer:
     sent_key = idempotency_key(request.headers.get("idempotency-key"), required=False)
     with context.door.passed(request, key, edits=False):
         form = await read_body(request)
-        identity = Identity(fingerprint=fingerprint(form), key=sent_key)
+        identity = Identity(fingerprint=await fingerprint_aside(form), key=sent_key)
         order = await context.desk.order(form, key, identity, None, context.engine.new_id())
     return _quote(context, order, context.engine.plan(order), await context.desk.purse.left(key))
 
