@@ -2,13 +2,16 @@
 
 import sys
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 import rich_click as click
 
 from gateway.cli.exits import Exit
 from gateway.local.dev.options import DEVICES, DTYPES, OFFLOADS, QUANTIZES, Options
+
+if TYPE_CHECKING:
+    from gateway.local.dev.doctor import Report
 
 C = TypeVar("C", bound=Callable[..., None])
 
@@ -40,18 +43,23 @@ def engine_options(command: C) -> C:
     return command
 
 
-@click.command()
+@click.group(invoke_without_command=True)
 @click.option("--engine", type=click.Choice(["preview", "kontext-dev"]), default="preview", help="What edits pictures.")
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", type=int, default=8000, show_default=True)
 @click.option("--queue", type=click.IntRange(0), default=8, show_default=True, help="Edits that may wait.")
 @engine_options
-def local(engine: str, host: str, port: int, queue: int, weights: str | None, **flags: object) -> None:
+@click.pass_context
+def local(
+    context: click.Context, engine: str, host: str, port: int, queue: int, weights: str | None, **flags: object
+) -> None:
     """Serve the local backend. The preview needs no weights: a small grammar of whole-image edits, always stamped.
 
     `kontext-dev` is FLUX.1 Kontext [dev] on this machine; it needs
     `pip install 'kontext-gateway[local]'` and `--weights`.
     """
+    if context.invoked_subcommand is not None:
+        return
     from gateway.local.app import serve
 
     if engine == "preview":
@@ -77,3 +85,51 @@ def _serve_dev(host: str, port: int, queue: int, options: Options) -> None:
     if failure is not None:
         click.echo(f"kontext local: {failure}", err=True)
         sys.exit(Exit.USAGE)
+
+
+@local.command()
+@engine_options
+@click.option("--measure", is_flag=True, help="Load the model and time two steps.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def doctor(weights: str | None, measure: bool, as_json: bool, **flags: object) -> None:
+    """Say what this machine can run of FLUX.1 Kontext [dev], how much memory that takes, and what is missing.
+
+    Exit codes: 0 the server would start, 2 something is missing.
+    """
+    from gateway.local.dev.doctor import examine
+
+    if measure and weights is None:
+        raise click.UsageError("--measure needs --weights")
+    options = None if weights is None else msgspec.convert({"weights": weights, **flags}, Options)
+    report = examine(options, measure)
+    if as_json:
+        click.echo(msgspec.json.encode(report))
+    else:
+        _print(report)
+    sys.exit(Exit.DONE if report.able else Exit.USAGE)
+
+
+def _print(report: "Report") -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    console = Console()
+    colours = {"ok": "green", "warning": "yellow", "missing": "red"}
+    found = Table(title="this machine", title_justify="left", box=None, padding=(0, 2))
+    for head in ("what", "", "found", "to do"):
+        found.add_column(head, overflow="fold")
+    for line in report.findings:
+        word = f"[{colours[line.word]}]{line.word}[/]"
+        found.add_row(line.what, word, escape(line.found), escape(line.do or ""))
+    console.print(found)
+    needs = Table(title="memory of the weights", title_justify="left", box=None, padding=(0, 2))
+    for head in ("as", "GB", "--offload auto"):
+        needs.add_column(head)
+    for name, size in report.memory.items():
+        needs.add_row(name, f"{size / 1e9:.4g}", report.offload.get(name, ""))
+    console.print(needs)
+    console.print(f"[dim]{escape(report.memory_source)}[/]")
+    speed = report.speed
+    seconds = "not known" if speed.seconds_per_edit is None else f"{speed.seconds_per_edit:.1f} s, {speed.basis}"
+    console.print(f"an edit: {seconds} [dim]({escape(speed.note)})[/]")

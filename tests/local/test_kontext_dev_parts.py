@@ -11,16 +11,18 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from gateway.local.dev import canvas, placement, sizes, weights
+from gateway.local.dev import canvas, doctor, placement, sizes, weights
 from gateway.local.dev.canvas import pixels
 from gateway.local.dev.line import Entry, Line
+from gateway.local.dev.options import Options
+from gateway.local.dev.probe import Card, Machine
 from gateway.local.dev.weights import BadWeights
 from gateway.local.engine import Ask, Progress
 from gateway.local.pictures import BadPicture
 
 IMPORTS = """
 import sys
-import gateway.app, gateway.cli, gateway.local.app, gateway.local.dev.serving
+import gateway.app, gateway.cli, gateway.local.app, gateway.local.dev.doctor, gateway.local.dev.serving
 assert not {"torch", "diffusers", "transformers"} & sys.modules.keys()
 """
 
@@ -189,3 +191,34 @@ def test_the_command_refuses_weights_before_it_starts_anything(folder: Path) -> 
     assert (bad.returncode, "pickled" in bad.stderr) == (2, True), bad.stderr
     none = subprocess.run(words, capture_output=True, text=True, check=False)
     assert (none.returncode, "--weights" in none.stderr) == (2, True)
+
+
+def test_the_doctor_names_what_is_missing_and_how_to_get_it(folder: Path) -> None:
+    report = doctor.examine(Options(weights=str(folder), quantize="bnb4", lora=("style.safetensors",)))
+    told = {finding.do: finding.found for finding in report.findings if finding.word == "missing"}
+    assert "bitsandbytes" in told["pip install bitsandbytes"]
+    assert "peft" in told["pip install peft"]
+    assert report.weights is not None
+    assert (report.able, report.weights.licence, report.speed.basis == "measured") == (False, "LICENSE.md", False)
+
+
+def test_the_doctor_tells_a_broken_folder_and_the_memory_of_the_real_model(folder: Path) -> None:
+    cut_off(folder)
+    report = doctor.examine(Options(weights=str(folder)))
+    assert any("cut off" in finding.found for finding in report.findings if finding.word == "missing")
+    assert report.memory["bfloat16"] == pytest.approx(33.76e9, rel=0.01)
+    assert report.memory["bnb4"] < 16e9, "it is said to fit a card of 16 GB"
+
+
+@pytest.mark.parametrize(
+    ("card", "basis"), [("NVIDIA H100 80GB HBM3", "estimated"), ("NVIDIA T4", "unknown"), (None, "estimated")]
+)
+def test_the_doctor_estimates_only_what_it_has_figures_for(card: str | None, basis: str) -> None:
+    cards = (Card(card, 70 * placement.GIB, 80 * placement.GIB, bfloat16=True),) if card else ()
+    machine = Machine(cards, mps=False, cores=2, free=1, total=1)
+    speed = doctor.estimated(machine, Options(weights="x"))
+    assert (speed.basis, speed.seconds_per_edit is None) == (basis, basis == "unknown")
+    assert "not measured" in speed.note
+    if basis == "estimated":
+        assert speed.seconds_per_edit is not None
+        assert (speed.seconds_per_edit < 12) is bool(card), "seconds on a large card, hours on two cores"

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import io
+import json
 import os
 import resource
 import shutil
@@ -262,3 +263,15 @@ async def test_weights_that_cannot_be_loaded_end_the_command(weights: Path, tmp_
     assert code == 2
     assert "could not be loaded" in errors
     assert "Non-Commercial" in errors, "the licence is said at every start"
+
+
+async def test_the_doctor_measures_and_a_program_can_read_it(weights: Path, tmp_path: Path) -> None:
+    words = ("local", "doctor", "--weights", str(weights), "--measure", "--json", "--max-pixels", "65536")
+    code, said, errors = await kontext(*words, "--threads", "1", cwd=tmp_path, within_s=120)
+    assert code == 0, errors
+    report = json.loads(said)
+    assert report["able"]
+    assert report["speed"]["basis"] == "measured"
+    assert report["speed"]["seconds_per_edit"] > 0
+    assert report["versions"]["torch"]
+    assert report["machine"]["cores"] >= 1

@@ -24,10 +24,7 @@ def build(folder: Path) -> Path:
     torch.manual_seed(0)
     torch.set_num_threads(1)
     pipeline = FluxKontextPipeline(
-        scheduler=FlowMatchEulerDiscreteScheduler(
-            shift=3.0, use_dynamic_shifting=True, base_shift=0.5, max_shift=1.15, base_image_seq_len=256,
-            max_image_seq_len=4096,
-        ),
+        scheduler=scheduler(),
         vae=vae(),
         text_encoder=CLIPTextModel(
             CLIPTextConfig(
@@ -52,6 +49,14 @@ def build(folder: Path) -> Path:
     )  # fmt: skip
     pipeline.save_pretrained(folder)
     return folder
+
+
+def scheduler() -> FlowMatchEulerDiscreteScheduler:
+    """With the real model's settings."""
+    return FlowMatchEulerDiscreteScheduler(
+        shift=3.0, use_dynamic_shifting=True, base_shift=0.5, max_shift=1.15, base_image_seq_len=256,
+        max_image_seq_len=4096,
+    )  # fmt: skip
 
 
 def vae() -> AutoencoderKL:

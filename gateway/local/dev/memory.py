@@ -8,9 +8,11 @@ from typing import Any
 from gateway.local.dev.messages import Memory
 
 KIB = 1024
+Torch = Any
+"""The module, or a part of it, which has no types here."""
 
 
-def measured(device: str, torch: Any) -> Memory:
+def measured(device: str, torch: Torch) -> Memory:
     """Of a card: what torch holds. Without one: the process's own resident memory."""
     if device == "cuda":
         total = torch.cuda.mem_get_info()[1]
@@ -21,13 +23,13 @@ def measured(device: str, torch: Any) -> Memory:
     return Memory(device, _resident() or peak, peak, _proc_bytes(Path("/proc/meminfo"), "MemTotal:"))
 
 
-def free(device: str, torch: Any) -> int:
+def free(device: str, torch: Torch) -> int:
     if device == "cuda":
         return torch.cuda.mem_get_info()[0]
     return _proc_bytes(Path("/proc/meminfo"), "MemAvailable:")
 
 
-def empty(device: str, torch: Any) -> None:
+def empty(device: str, torch: Torch) -> None:
     gc.collect()
     if device == "cuda":
         torch.cuda.empty_cache()
