@@ -26,6 +26,7 @@ from gateway.api import (
     models,
     quotes,
     replica,
+    uploads,
     usage,
     webhooks,
 )
@@ -74,6 +75,7 @@ from gateway.engine.reconcile import Reconciler, lease_of
 from gateway.engine.retention import Retention, leases_of
 from gateway.engine.room import Room
 from gateway.engine.route import Route
+from gateway.engine.stock import Stock
 from gateway.engine.timing import Timing
 from gateway.engine.wire import Wire
 from gateway.engine.witness import Witness
@@ -105,6 +107,7 @@ from gateway.state.patience import Patience
 from gateway.state.rates import Rates
 from gateway.state.references import References
 from gateway.state.revoked import Revoked
+from gateway.state.uploads import Uploads
 from gateway.task import running
 from gateway.webhooks.postman import Postman
 from gateway.webhooks.registrar import Registrar
@@ -118,6 +121,9 @@ HANDLERS = (
     edits.read_image,
     cancel.cancel_edit,
     quotes.create_quote,
+    uploads.create_upload,
+    uploads.read_upload,
+    uploads.delete_upload,
     image_edits.create_image_edit,
     models.list_models,
     models.read_model,
@@ -287,6 +293,8 @@ async def _open(settings: Settings, clock: Clock, timing: Timing, stack: AsyncEx
     await revoked.read()
     await stack.enter_async_context(running(revoked.go_on(clock), "revocations"))
     links = Links(secrets)
+    life_ms = int(settings.uploads_s * 1000)
+    stock = Stock(Uploads(store, life_ms=life_ms), kept, keeper, patience, clock)
     purse = Purse(current, Budgets(store), clock)
     return Context(
         current=current,
@@ -294,7 +302,7 @@ async def _open(settings: Settings, clock: Clock, timing: Timing, stack: AsyncEx
         gate=Gate(current, revoked, clock),
         door=Door(current, engine, room, metrics),
         admission=Admission(Claims(store), Rates(store), clock.random_bytes, patience),
-        desk=Desk(current, Intake(egress, pictures, keeper, room), secrets[-1], purse, registrar, patience),
+        desk=Desk(current, Intake(egress, pictures, keeper, stock, room), secrets[-1], purse, registrar, patience),
         engine=engine,
         health=checkup,
         edits=kept,
@@ -313,6 +321,7 @@ async def _open(settings: Settings, clock: Clock, timing: Timing, stack: AsyncEx
         registrar=registrar,
         deliveries=outgoing,
         switchboard=switchboard,
+        stock=stock,
     )
 
 

@@ -1,4 +1,4 @@
-"""Ids that the gateway makes: edits, replicas, API keys. Chance and time come in as arguments."""
+"""Ids that the gateway makes: edits, uploads, replicas, API keys. Chance and time come in as arguments."""
 
 import os
 import socket
@@ -6,6 +6,7 @@ from base64 import urlsafe_b64encode
 from uuid import UUID
 
 EDIT_PREFIX = "edit_"
+UPLOAD_PREFIX = "img_"
 KEY_PREFIX = "kx_"
 
 
@@ -15,6 +16,11 @@ def edit_id(now_ms: int, chance: bytes) -> str:
     value = value & ~(0xF << 76) | 0x7 << 76
     value = value & ~(0x3 << 62) | 0x2 << 62
     return f"{EDIT_PREFIX}{UUID(int=value)}"
+
+
+def upload_id(digest: str) -> str:
+    """`img_` and the first 128 bits of the picture's digest. It needs no chance: it is looked up under its team."""
+    return UPLOAD_PREFIX + digest[:32]
 
 
 def api_key(chance: bytes) -> str:

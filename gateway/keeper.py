@@ -39,6 +39,11 @@ def of_result(edit_id: str, keep_s: float) -> Reference:
     return Reference(who=edit_id, for_ms=HOUR_MS, after_end_ms=round(keep_s * 1000))
 
 
+def of_upload(upload_id: str, life_ms: int) -> Reference:
+    """An upload's picture, for as long as the upload is kept."""
+    return Reference(who=upload_id, for_ms=life_ms)
+
+
 class Keeper:
     """`keep_s`: for how long a result is kept whose caller names no time."""
 

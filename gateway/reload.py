@@ -29,6 +29,7 @@ FIXED = (
     "ledger_url",
     "results_url",
     "retention_s",
+    "uploads_s",
     "allow_hosts",
     "metrics",
     "clients",

@@ -119,7 +119,10 @@ class OpenAISection(Section, frozen=True, kw_only=True):
 
 
 class RetentionSection(Section, frozen=True, kw_only=True):
+    """`uploads`: for how long an uploaded picture is kept after it was last used."""
+
     results: str = "7d"
+    uploads: str = "24h"
 
 
 class ProviderSection(Section, frozen=True, kw_only=True):

@@ -90,6 +90,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     allow_hosts: tuple[str, ...]
     limits: Limits
     retention_s: float
+    uploads_s: float = 86_400.0
     ledger_url: str
     reconcile_s: float
     metrics: MetricsSection = MetricsSection()

@@ -108,7 +108,7 @@ class Answers:
 
     def expires_s(self, record: EditRecord) -> int:
         """Until when the pictures of a finished edit can be fetched, in epoch seconds."""
-        return int(record.finished_ms / 1000 + (record.wish.output.ttl_s or self._keep_s))
+        return int(record.pictures_until_s(self._keep_s))
 
     async def _image(self, record: EditRecord, number: int, image: Image, root: str, inline: bool) -> ImageAnswer:
         delivery = record.wish.output.delivery

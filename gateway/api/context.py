@@ -18,6 +18,7 @@ from gateway.clock import Clock
 from gateway.current import Current
 from gateway.engine.engine import Engine
 from gateway.engine.health import Health
+from gateway.engine.stock import Stock
 from gateway.ledger.book import Book
 from gateway.observe import Metrics
 from gateway.results import Results
@@ -58,6 +59,7 @@ class Context(Struct, frozen=True, kw_only=True):
     registrar: Registrar
     deliveries: Deliveries
     switchboard: Switchboard
+    stock: Stock
 
     @property
     def settings(self) -> Settings:

@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from typing import Annotated, Any, cast
 
 import msgspec
-from litestar.openapi.spec import OpenAPI, OpenAPIMediaType, Operation, Reference, RequestBody, Schema
+from litestar.openapi.spec import OpenAPI, OpenAPIMediaType, Operation, RequestBody, Schema
+from litestar.openapi.spec import Reference as SchemaReference
 from msgspec import Meta, Struct
 
+from adapters.contract import ImageFormat
 from gateway.api.openai.requests import ImageEditRequest
-from gateway.api.requests import EditRequest
+from gateway.api.requests import EditRequest, Reference
 from gateway.state.endpoints import Receives
 
 _TEMPLATE = "#/components/schemas/{name}"
@@ -23,11 +25,17 @@ class EndpointRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     receives: Receives = Receives.ALL
 
 
+class UploadRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where the picture is: an address that it is fetched from, a data URI, or `edit_…/0`."""
+
+    image: Reference
+
+
 def add_requests(document: OpenAPI) -> None:
     """Adds the schemas of what callers send. To the finished document: the framework makes `components` from the types
     of its handlers and drops what was configured there."""
     _, requests = msgspec.json.schema_components(
-        [EditRequest, ImageEditRequest, EndpointRequest], ref_template=_TEMPLATE
+        [EditRequest, ImageEditRequest, EndpointRequest, UploadRequest], ref_template=_TEMPLATE
     )
     _add_an_edits_fields(requests)
     # Plain JSON Schema documents pass through the framework's renderer unchanged.
@@ -47,7 +55,7 @@ _JSON, _FORM = "application/json", "multipart/form-data"
 
 
 def _body(name: str, description: str, *kinds: str) -> RequestBody:
-    described: Any = Reference(ref=_TEMPLATE.format(name=name))
+    described: Any = SchemaReference(ref=_TEMPLATE.format(name=name))
     return RequestBody(
         content={kind: OpenAPIMediaType(schema=described) for kind in kinds or (_JSON, _FORM)},
         description=description,
@@ -61,7 +69,7 @@ class EditOperation(Operation):
 
     def __post_init__(self) -> None:
         files = "in a form also as files named `image` (several times) and `mask`"
-        self.request_body = _body("EditRequest", f"Pictures as URLs or data URIs; {files}.")
+        self.request_body = _body("EditRequest", f"Pictures as URLs, data URIs, `img_…` or `edit_…/0`; {files}.")
 
 
 @dataclass
@@ -70,7 +78,9 @@ class ImageEditOperation(Operation):
 
     def __post_init__(self) -> None:
         files = "in a form as files named `image` or `image[]`, and `mask`"
-        self.request_body = _body("ImageEditRequest", f"Pictures as `images: [{{image_url}}]`; {files}.")
+        self.request_body = _body(
+            "ImageEditRequest", f"Pictures as `images: [{{image_url}}]` or `[{{file_id}}]`; {files}."
+        )
 
 
 @dataclass
@@ -79,3 +89,14 @@ class EndpointOperation(Operation):
 
     def __post_init__(self) -> None:
         self.request_body = _body("EndpointRequest", "Where to tell, and of which edits.", _JSON)
+
+
+@dataclass
+class UploadOperation(Operation):
+    """As above; the picture itself is a body, too."""
+
+    def __post_init__(self) -> None:
+        self.request_body = _body("UploadRequest", "The picture itself, a form with it as its file, or its place.")
+        raw: Any = {"type": "string", "format": "binary"}
+        for one in ImageFormat:
+            self.request_body.content[one.media_type] = OpenAPIMediaType(schema=raw)

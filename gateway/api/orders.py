@@ -20,6 +20,7 @@ from gateway.secret import Secret
 from gateway.settings import Key
 from gateway.state.patience import Patience
 from gateway.state.records import Output, Webhook, Wish
+from gateway.state.uploads import Upload
 from gateway.webhooks.registrar import Registrar
 from policies.orders import seed_of
 from policies.plans import unknown_offers
@@ -98,6 +99,13 @@ class Desk(Struct, frozen=True):
     async def _pictures(self, form: Form, team: str, edit_id: str) -> dict[str, Picture]:
         try:
             return await self.intake.take(team, sources(form), of_input(edit_id))
+        except InputRefused as refused:
+            invalid(refused.field, refused.detail, refused.expected)
+
+    async def upload(self, source: Source, team: str) -> Upload:
+        """Raises a problem for a picture that cannot be used."""
+        try:
+            return await self.intake.upload(team, "image", source)
         except InputRefused as refused:
             invalid(refused.field, refused.detail, refused.expected)
 

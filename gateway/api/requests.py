@@ -21,7 +21,8 @@ from gateway.money import micro_from_usd
 AnyRequest = Request[Any, Any, Any]
 _T = TypeVar("_T")
 Text = Annotated[str, Meta(min_length=2, max_length=3000)]
-Reference = Annotated[str, Meta(min_length=1, description="an http(s) URL or a data URI")]
+REFERENCE = "an http(s) URL, a data URI, img_… of an upload, or edit_…/0: a picture that an edit delivered"
+Reference = Annotated[str, Meta(min_length=1, description=REFERENCE)]
 Label = Annotated[str, Meta(min_length=1, max_length=64)]
 
 

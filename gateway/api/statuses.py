@@ -26,6 +26,7 @@ BODIED = {400, 409, 413, 415, 422}
 MORE: dict[tuple[str, str], set[int]] = {
     ("post", "/v1/edits"): {202, 402, 404, 429, 502, 504},
     ("post", "/v1/quotes"): {429},
+    ("post", "/v1/images"): {429},
     ("post", OPENAI): {404, 429, 502, 504},
     ("get", "/v1/usage"): {406},
     ("get", "/v1/edits"): {406},

@@ -109,6 +109,7 @@ def _resolve(file: File, base: Path, env: Mapping[str, str], development_key: st
         allow_hosts=file.egress.allow_hosts,
         limits=limits(file.limits),
         retention_s=_retention_s(file),
+        uploads_s=_uploads_s(file),
         ledger_url=_ledger_url(_address("ledger.url", file.ledger.url, env, base), base),
         reconcile_s=file.ledger.reconcile_s,
         metrics=file.metrics,
@@ -190,6 +191,13 @@ def _retention_s(file: File) -> float:
     seconds = _seconds("retention.results", file.retention.results)
     if seconds < _UNITS["d"]:
         raise SettingsError("retention.results: at least 24h, for which a repeated Idempotency-Key finds its edit")
+    return seconds
+
+
+def _uploads_s(file: File) -> float:
+    seconds = _seconds("retention.uploads", file.retention.uploads)
+    if seconds < _UNITS["m"]:
+        raise SettingsError("retention.uploads: at least 1m, or an upload is gone before it can be used")
     return seconds
 
 

@@ -1,24 +1,37 @@
-"""Pictures on their way in: each reference is fetched or read, checked, cleaned, and kept by digest under its team."""
+"""Pictures on their way in: each reference is fetched or read, checked, cleaned, and kept by digest under its team.
+
+What was uploaded before was checked before.
+"""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TypeVar
 
 from adapters.contract import Picture
 from gateway.egress import INPUT, Egress, EgressError, Refusal
 from gateway.engine.overload import Overloaded, Reason
 from gateway.engine.room import Room
+from gateway.engine.stock import Stock
 from gateway.engine.wire import USER_AGENT
+from gateway.identity import EDIT_PREFIX, UPLOAD_PREFIX
 from gateway.keeper import Keeper
 from gateway.pictures import BadPicture, CheckedInput, Pictures, PoolFull
 from gateway.results import ResultsUnavailable
 from gateway.state.connection import StoreUnavailable
 from gateway.state.references import Reference
+from gateway.state.uploads import Upload
 
 Source = str | bytes
-"""A reference (an http(s) URL or a data URI), or the bytes of an uploaded file."""
+"""A reference (an http(s) URL, a data URI, `img_…` or `edit_…/0`), or the bytes of a file that came along."""
 CHECKING_S = 2
 ROOM_S = 5.0
 """How long a picture may wait for room before it is fetched."""
+
+_Kept = TypeVar("_Kept")
+_Found = TypeVar("_Found")
+_WEB = ("http://", "https://")
+_PLACES = "an http(s) URL, data:image/…;base64,…, an img_… or an edit_…/0"
+_OWN = "an img_… of POST /v1/images, or edit_…/0 of an edit that succeeded, while each is kept"
 
 
 class InputRefused(Exception):  # noqa: N818 - the name is the fact
@@ -33,8 +46,9 @@ class Intake:
     """`room` is that of picture bytes. What came in a request's body is held by whoever read it; what is fetched counts
     as the largest until it is here."""
 
-    def __init__(self, egress: Egress, pictures: Pictures, keeper: Keeper, room: Room) -> None:
-        self._egress, self._pictures, self._keeper, self._room = egress, pictures, keeper, room
+    def __init__(self, egress: Egress, pictures: Pictures, keeper: Keeper, stock: Stock, room: Room) -> None:
+        self._egress, self._pictures, self._keeper = egress, pictures, keeper
+        self._stock, self._room = stock, room
 
     async def take(self, team: str, sources: Mapping[str, Source], reference: Reference) -> dict[str, Picture]:
         """Every picture of a request, by the field that named it, kept for whoever `reference` says. Raises
@@ -49,34 +63,51 @@ class Intake:
             raise problems.exceptions[0] from None
         return {field: task.result() for field, task in taken.items()}
 
+    async def upload(self, team: str, field: str, source: Source) -> Upload:
+        """Keeps one picture to be named later. Raises as `take` does."""
+        return await self._brought(team, field, source, lambda checked: self._stock.keep(team, checked))
+
     async def _one(self, team: str, field: str, source: Source, reference: Reference) -> Picture:
-        if isinstance(source, bytes) or not source.startswith(("http://", "https://")):
-            return await self._kept(team, field, source, reference)
+        if isinstance(source, str) and source.startswith(UPLOAD_PREFIX):
+            return _there(field, await self._stock.upload(team, source, reference))
+
+        async def keep(checked: CheckedInput) -> Picture:
+            await self._keeper.put(team, "inputs", checked.picture.digest, checked.data, reference)
+            return checked.picture
+
+        return await self._brought(team, field, source, keep)
+
+    async def _brought(
+        self, team: str, field: str, source: Source, keep: Callable[[CheckedInput], Awaitable[_Kept]]
+    ) -> _Kept:
+        """What `keep` makes of the picture, checked; one from elsewhere holds room until it is kept."""
+        if isinstance(source, bytes) or source.startswith("data:"):
+            return await keep(await self._checked(field, source))
+        if not source.startswith((*_WEB, EDIT_PREFIX)):
+            raise InputRefused(field, "is no address and no data URI, and names no picture that is here", _PLACES)
         try:
             async with asyncio.timeout(ROOM_S) as patience, self._room.patiently(team, INPUT.answer_bytes) as hold:
                 patience.reschedule(None)
-                fetched = await self._fetched(field, source)
-                hold.resize(len(fetched))
-                return await self._kept(team, field, fetched, reference)
+                loaded = await self._loaded(team, field, source)
+                hold.resize(len(loaded))
+                return await keep(await self._checked(field, loaded))
         except TimeoutError:
             raise Overloaded(Reason.PICTURE_BYTES, round(ROOM_S)) from None
 
-    async def _kept(self, team: str, field: str, source: Source, reference: Reference) -> Picture:
+    async def _loaded(self, team: str, field: str, source: str) -> bytes:
+        if source.startswith(_WEB):
+            return await self._fetched(field, source)
+        return _there(field, await self._stock.result(team, source))
+
+    async def _checked(self, field: str, source: Source) -> CheckedInput:
         try:
-            checked = await self._checked(field, source)
+            if isinstance(source, bytes):
+                return await self._pictures.check_input(source)
+            return await self._pictures.check_input_text(source)
         except BadPicture as error:
             raise InputRefused(field, str(error), "a JPEG, PNG or WebP of at most 20 MB and 25 megapixels") from None
         except PoolFull:
             raise Overloaded(Reason.CHECKING, CHECKING_S) from None
-        await self._keeper.put(team, "inputs", checked.picture.digest, checked.data, reference)
-        return checked.picture
-
-    async def _checked(self, field: str, source: Source) -> CheckedInput:
-        if isinstance(source, bytes):
-            return await self._pictures.check_input(source)
-        if source.startswith("data:"):
-            return await self._pictures.check_input_text(source)
-        raise InputRefused(field, "is neither an address nor a data URI", "an http(s) URL or data:image/…;base64,…")
 
     async def _fetched(self, field: str, url: str) -> bytes:
         expected = "an http(s) URL that answers with the picture itself, or a data URI"
@@ -89,3 +120,10 @@ class Intake:
         if reply.status != 200:
             raise InputRefused(field, f"the URL answered {reply.status} instead of 200", expected)
         return reply.body
+
+
+def _there(field: str, found: _Found | None) -> _Found:
+    """One refusal for what is another team's, what never was and what is over: it tells nothing of others."""
+    if found is None:
+        raise InputRefused(field, "there is no such picture of this team's, or its time is over", _OWN)
+    return found

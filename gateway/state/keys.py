@@ -50,6 +50,10 @@ def fingerprint(team: str, key_id: str, fingerprint: str) -> str:
     return f"{_TAG}:fingerprint:{team}/{key_id}:{fingerprint}"
 
 
+def upload(team: str, upload_id: str) -> str:
+    return f"{_TAG}:upload:{team}:{upload_id}"
+
+
 def refusal(team: str, content: str) -> str:
     return f"{_TAG}:refused:{team}:{content}"
 

@@ -186,6 +186,11 @@ class EditRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
     attempts: tuple[AttemptRecord, ...] = ()
     end: End | None = None
 
+    def pictures_until_s(self, usual_s: float) -> float:
+        """Until when the pictures of a finished edit can be fetched, in epoch seconds. `usual_s`: for how long they are
+        kept whose caller named no time."""
+        return self.finished_ms / 1000 + (self.wish.output.ttl_s or usual_s)
+
 
 def with_attempt(record: EditRecord, attempt: AttemptRecord) -> EditRecord:
     """The record with `attempt` in the place of its number, whether it was there or is new."""

@@ -41,6 +41,7 @@ class Step(StrEnum):
     ADMIT = "admit"
     RESTORE = "restore"
     TURN = "turn"
+    UPLOAD = "upload"
     ENLIST = "enlist"
     DELIST = "delist"
     AMEND = "amend"

@@ -39,6 +39,7 @@ T = TypeVar("T")
 KEY, READ_KEY, EDIT_KEY, OTHER_KEY, EXPIRED_KEY = "kx_all", "kx_read", "kx_edit", "kx_other", "kx_expired"
 PURSE_KEY, SLOW_KEY, POOR_KEY, STRICT_KEY, NARROW_KEY = "kx_purse", "kx_slow", "kx_poor", "kx_strict", "kx_narrow"
 OPERATOR_KEY, HEDGED_KEY, LOCAL_HEDGED_KEY = "kx_operator", "kx_hedged", "kx_local_hedged"
+UPLOADER_KEY = "kx_uploader"
 SECONDS = 0.2
 """How long an edit takes at the stand-ins."""
 
@@ -142,6 +143,7 @@ budget = {{ day_usd = "0.12" }}
 keys = [
     {{ id = "purse", hash = "{purse_key}" }},
     {{ id = "slow", hash = "{slow_key}", per_minute = 2, concurrency = 1 }},
+    {{ id = "uploader", hash = "{uploader_key}", per_minute = 2 }},
     {{ id = "poor", hash = "{poor_key}", budget = {{ total_usd = "0.05" }} }},
 ]
 
@@ -395,6 +397,7 @@ def configuration(folder: Path, rehearsal: Rehearsal, *, pictures: int, closed: 
             hedged_key=key_hash(HEDGED_KEY),
             local_hedged_key=key_hash(LOCAL_HEDGED_KEY),
             slow_key=key_hash(SLOW_KEY),
+            uploader_key=key_hash(UPLOADER_KEY),
             poor_key=key_hash(POOR_KEY),
             strict_key=key_hash(STRICT_KEY),
             narrow_key=key_hash(NARROW_KEY),

@@ -11,7 +11,7 @@ import httpx
 import pytest
 from msgspec import Struct
 
-from tests.end_to_end.stage import EDIT_KEY, EXPIRED_KEY, KEY, OPERATOR_KEY, OTHER_KEY, READ_KEY, Stage
+from tests.end_to_end.stage import EDIT_KEY, EXPIRED_KEY, KEY, OPERATOR_KEY, OTHER_KEY, READ_KEY, Stage, picture
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -38,6 +38,9 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("get", "/v1/edits/{edit_id}/events"): Route(READ, owned=True),
     ("get", "/v1/edits/{edit_id}/images/{number}"): Route(READ, owned=True),
     ("post", "/v1/images/edits"): Route(EDIT, body={}),
+    ("post", "/v1/images"): Route(EDIT, body={}),
+    ("get", "/v1/images/{image_id}"): Route(READ, owned=True),
+    ("delete", "/v1/images/{image_id}"): Route(EDIT, owned=True, own=204),
     ("post", "/v1/quotes"): Route(EDIT | READ, body={}),
     ("get", "/v1/models"): Route(READ),
     ("get", "/v1/models/{model_id}"): Route(READ),
@@ -71,11 +74,12 @@ ROUTES: dict[tuple[str, str], Route] = {
 
 SCOPES = {EDIT_KEY: {"edit"}, READ_KEY: {"read"}, OPERATOR_KEY: {"admin"}, KEY: {"edit", "read"}}
 UNKNOWN = "edit_01980000000070008000000000000000"
+UNKNOWN_IMAGE = "img_01980000000070008000000000000000"
 NO_IDS = {
     "unknown": UNKNOWN,
     "malformed": "edit_",
     "empty words": "null",
-    "another kind": "img_01980000000070008000000000000000",
+    "another kind": UNKNOWN_IMAGE,
     "long": "edit_" + "0" * 500,
     "a glob": "edit_*",
     "two braces": "edit_{kontext}",
@@ -94,7 +98,7 @@ async def routes(stage: Stage) -> set[tuple[str, str]]:
 async def call(stage: Stage, method: str, path: str, key: str | None) -> httpx.Response:
     """As the route wants it, with places for its parameters that lead nowhere."""
     route = ROUTES[method, path]
-    filled = re.sub(r"\{edit_id\}", UNKNOWN, path).replace("{number}", "0")
+    filled = path.replace("{edit_id}", UNKNOWN).replace("{image_id}", UNKNOWN_IMAGE).replace("{number}", "0")
     filled = re.sub(r"\{\w+\}", "nobody", filled)
     return await stage.request(method.upper(), filled, key=key, json=route.body)
 
@@ -126,25 +130,34 @@ def without_id(response: httpx.Response, edit_id: str) -> tuple[int, bytes, dict
 
 @pytest.mark.parametrize("route", [route for route in ROUTES if ROUTES[route].owned], ids=" ".join)
 async def test_what_is_another_teams_is_answered_as_what_is_not(stage: Stage, route: tuple[str, str]) -> None:
-    mine = await stage.edit(policy="preview", prompt="Make it black and white")
-    theirs = await stage.edit(policy="preview", prompt="Make it black and white", key=OTHER_KEY)
-    for owner, foreign in itertools.permutations(((KEY, mine["id"]), (OTHER_KEY, theirs["id"]))):
-        unknown, told = await asked_for(stage, route, owner[0], UNKNOWN), None
-        own = await asked_for(stage, route, owner[0], owner[1])
-        told = await asked_for(stage, route, owner[0], foreign[1])
+    unknown_id = UNKNOWN if "{edit_id}" in route[1] else UNKNOWN_IMAGE
+    for key, other in itertools.permutations((KEY, OTHER_KEY)):
+        own_id, foreign_id = await made(stage, route, key), await made(stage, route, other)
+        unknown = await asked_for(stage, route, key, unknown_id)
+        told = await asked_for(stage, route, key, foreign_id)
+        own = await asked_for(stage, route, key, own_id)
         assert own.status_code == ROUTES[route].own
         assert told.status_code == 404
-        assert without_id(told, foreign[1]) == without_id(unknown, UNKNOWN)
-        assert foreign[1] not in told.text
+        assert without_id(told, foreign_id) == without_id(unknown, unknown_id)
+        assert foreign_id not in told.text
 
 
-async def asked_for(stage: Stage, route: tuple[str, str], key: str, edit_id: str) -> httpx.Response:
+async def made(stage: Stage, route: tuple[str, str], key: str) -> str:
+    """The id of what the route leads to: an edit, or an upload of a picture that no other team has."""
+    if "{edit_id}" in route[1]:
+        return (await stage.edit(policy="preview", prompt="Make it black and white", key=key))["id"]
+    files = {"image": picture(50 if key == KEY else 60, 40)}
+    return (await stage.request("POST", "/v1/images", key=key, files=files)).json()["id"]
+
+
+async def asked_for(stage: Stage, route: tuple[str, str], key: str, asked_id: str) -> httpx.Response:
     method, path = route
-    return await stage.request(method.upper(), path.format(edit_id=edit_id, number=0), key=key, json=ROUTES[route].body)
+    filled = path.format(edit_id=asked_id, image_id=asked_id, number=0)
+    return await stage.request(method.upper(), filled, key=key, json=ROUTES[route].body)
 
 
 @pytest.mark.parametrize("kind", NO_IDS)
-@pytest.mark.parametrize("route", [route for route in ROUTES if "{edit_id}" in route[1]], ids=" ".join)
+@pytest.mark.parametrize("route", [route for route in ROUTES if "{edit_id}" in route[1] or "{image_id}" in route[1]])
 async def test_no_id_leads_to_a_defect(stage: Stage, route: tuple[str, str], kind: str) -> None:
     key = OPERATOR_KEY if ROUTES[route].scopes == ADMIN else KEY
     response = await asked_for(stage, route, key, NO_IDS[kind])

@@ -23,6 +23,7 @@ from adapters.contract import HttpReply
 from gateway.egress import Egress, Profile
 from gateway.engine.intake import InputRefused, Intake
 from gateway.engine.room import Room
+from gateway.engine.stock import Stock
 from gateway.keeper import Keeper, of_input
 from gateway.observe import Metrics
 from gateway.pictures import Pictures, Pool
@@ -32,6 +33,7 @@ from gateway.state.endpoints import Endpoints, Receives
 from gateway.state.patience import Patience
 from gateway.state.records import AttemptState, EditRecord, Status
 from gateway.state.references import References
+from gateway.state.uploads import Uploads
 from gateway.webhooks.postman import Postman
 from gateway.webhooks.registrar import Registrar
 from tests.engine import engine_url
@@ -309,11 +311,11 @@ async def test_a_callers_address_that_cannot_be_read_is_the_callers_to_mend(
     async with played(wires, line, pictures, tmp_path) as (stage, way, _):
         way.breaks = {("picture", 0): fault}
         replica = stage.replica()
-        keeper = Keeper(
-            stage.shelf, References(line, stage.clock.now_ms), Patience(stage.clock, 0), stage.clock, 3600.0
-        )
+        patience = Patience(stage.clock, 0)
+        keeper = Keeper(stage.shelf, References(line, stage.clock.now_ms), patience, stage.clock, 3600.0)
+        stock = Stock(Uploads(line, clock=stage.clock.now_ms), replica.edits, keeper, patience, stage.clock)
         room = Room.of_picture_bytes(replica.current, stage.clock, replica.metrics)
-        intake = Intake(cast("Egress", way), pictures, keeper, room)
+        intake = Intake(cast("Egress", way), pictures, keeper, stock, room)
         source = {"images[0]": f"http://{wires.peer.authority}/a.png"}
         if fault.ambiguous:
             with contextlib.suppress(InputRefused):

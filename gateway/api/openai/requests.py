@@ -28,14 +28,15 @@ from gateway.api.requests import (
 from gateway.settings import Settings
 
 Fields = dict[str, object]
+FileId = Annotated[str, Meta(pattern="^(img|edit)_")]
 Name = Annotated[str, Meta(min_length=1, max_length=512)]
 
 
 class ImageReference(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A picture by its address, as a data URI, or by the id of one that was uploaded here."""
+    """A picture by its address, as a data URI, or by the id of one that is here: `img_…`, or `edit_…/0`."""
 
     image_url: str | None = None
-    file_id: str | None = None
+    file_id: FileId | None = None
 
     def __post_init__(self) -> None:
         if (self.image_url is None) == (self.file_id is None):
