@@ -37,6 +37,7 @@ from gateway.api.context import Context
 from gateway.api.cursors import Cursors
 from gateway.api.documents import add_requests
 from gateway.api.door import Door
+from gateway.api.examples import add_examples
 from gateway.api.links import Links
 from gateway.api.openai import edits as image_edits
 from gateway.api.openai.errors import spoken
@@ -182,6 +183,7 @@ def create_app(context: Context) -> Litestar:
     )
     add_requests(app.openapi_schema)
     add_answers(app.openapi_schema)
+    add_examples(app.openapi_schema)
     return app
 
 
