@@ -15,7 +15,7 @@ from gateway.clock import iso
 from gateway.egress import Refused
 from gateway.observe import log
 from gateway.state.endpoints import MOST_OF_A_TEAM, Endpoint, Receives, TooManyEndpoints
-from gateway.webhooks.registrar import Changed
+from gateway.webhooks.registrar import Changed, Registered
 
 _ID = re.compile(r"we_[0-9a-f]{32}")
 EXPECTED_URL = (
@@ -55,13 +55,12 @@ async def create_endpoint(request: AnyRequest, context: Given) -> EndpointSecret
     """Register an endpoint of the team. The answer holds its secret, once."""
     key = context.gate.caller(request, "edit")
     wanted = decoded(await request.body(), EndpointRequest)
-    for one in await context.endpoints.of_team(key.team):
-        if one.url == wanted.url:
-            invalid("url", f"is registered already, as {one.id}", "another address, or that endpoint")
     try:
         endpoint = await context.registrar.register(key.team, wanted.url, wanted.receives)
     except Refused as refused:
         invalid("url", str(refused), EXPECTED_URL)
+    except Registered as there:
+        invalid("url", f"is registered already, as {there.endpoint.id}", "another address, or that endpoint")
     except TooManyEndpoints:
         invalid("url", f"the team has {MOST_OF_A_TEAM} endpoints", "one fewer: DELETE /v1/webhooks/{id}")
     log.info("webhook_registered", endpoint=endpoint.id, team=key.team, by=key.id)

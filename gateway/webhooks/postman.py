@@ -1,4 +1,5 @@
-"""The duty of telling: what is due is collected, posted, and told off. Every replica does it, and none leads."""
+"""The duty of telling: what is due is collected and posted, and what came of it is written down. Every replica does it,
+and none leads."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -28,7 +29,7 @@ class Result(StrEnum):
     DELIVERED = "delivered"
     ANSWERED = "answered"  # with something else than a 2xx
     NO_ANSWER = "no_answer"
-    REFUSED = "refused"  # by our own rules: an address that is not public any more, an answer that is too long
+    REFUSED = "refused"  # by our own rules: an address that is not public any more
     GIVEN_UP = "given_up"
 
 

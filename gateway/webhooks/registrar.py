@@ -18,13 +18,25 @@ class Changed(Exception):  # noqa: N818 - the name is the fact
     """Somebody else changed or removed the endpoint in the same moment."""
 
 
+class Registered(Exception):  # noqa: N818 - the name is the fact
+    """The team has the address already, as `endpoint`."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        super().__init__(f"{endpoint.id} has this address")
+        self.endpoint = endpoint
+
+
 class Registrar:
     def __init__(self, endpoints: Endpoints, egress: Egress, clock: Clock) -> None:
         self._endpoints, self._egress, self._clock = endpoints, egress, clock
 
     async def register(self, team: str, url: str, receives: Receives) -> Endpoint:
-        """With its secret. Raises `Refused` for an address that may not be called, and `TooManyEndpoints`."""
+        """With its secret. Raises `Refused` for an address that may not be called, `Registered` and
+        `TooManyEndpoints`."""
         url = await self._egress.check(WEBHOOK, url)
+        for one in await self._endpoints.of_team(team):
+            if one.url == url:
+                raise Registered(one)
         secret = SigningSecret(new_secret(self._clock.random_bytes(SECRET_BYTES)))
         identity = ENDPOINT_PREFIX + self._clock.random_bytes(16).hex()
         endpoint = Endpoint(id=identity, team=team, url=url, receives=receives, secrets=(secret,))
