@@ -122,14 +122,18 @@ PROFILES: dict[str, Profile] = {
 class OpenAIImagesSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`profile`: which server answers at the base, by its name in `PROFILES`. `auth`: how it wants its key, where that
     is not its profile's way. `api_version`: what Azure's addresses end in. `trust_503`: a 503 means that nothing was
-    started."""
+    started. `health`: where the server tells how it is, beside its `/v1`, where that is not its profile's place; empty
+    asks nothing."""
 
     profile: str = "kontext"
     auth: Auth | None = None
     api_version: str = "2025-04-01-preview"
     trust_503: bool = True
+    health: str | None = None
 
     def __post_init__(self) -> None:
+        if self.health and not self.health.startswith("/"):
+            raise ValueError(f'health must be a path such as "/health", or "" to ask nothing; got {self.health!r}')
         if self.profile not in PROFILES:
             raise ValueError(f"profile must be one of: {', '.join(PROFILES)}; got {self.profile!r}")
 
@@ -222,7 +226,7 @@ class OpenAIImages(Struct, frozen=True):
 
     @property
     def health_path(self) -> str | None:
-        return self.profile.health
+        return self.profile.health if self.settings.health is None else self.settings.health or None
 
     def load(self, reply: HttpReply) -> Load | None:
         return load(reply)

@@ -8,6 +8,7 @@ from litestar import get, post
 from litestar.params import FromPath
 from msgspec import Meta, Struct
 
+from adapters.contract import Load, ServerState
 from gateway.api.audit import keep
 from gateway.api.context import Context, Given
 from gateway.api.problems import ProblemError
@@ -41,9 +42,20 @@ class DrainAnswer(Struct, frozen=True, kw_only=True):
     note: str
 
 
+class ServerAnswer(Struct, frozen=True, kw_only=True):
+    """What a server of one's own said of itself a moment ago: `running` is null where it tells no queue."""
+
+    state: ServerState
+    engine: str | None
+    running: int | None
+    waiting: int
+    seconds_per_edit: float | None
+
+
 class ProviderAnswer(Struct, frozen=True, kw_only=True):
     """`state`: `drained`, else `sick` where the account or one of its offers is not let through, else `ok`. `in_use` of
-    `slots` attempts are open there, as far as this replica knows."""
+    `slots` attempts are open there, as far as this replica knows. `server`: null where none is asked, or has said
+    nothing lately."""
 
     name: str
     state: Literal["ok", "sick", "drained"]
@@ -51,6 +63,7 @@ class ProviderAnswer(Struct, frozen=True, kw_only=True):
     in_use: int
     slots: int
     circuits: tuple[CircuitAnswer, ...]
+    server: ServerAnswer | None
 
 
 @get("/admin/providers", tags=["admin"])
@@ -109,6 +122,19 @@ def _provider(context: Context, provider: Provider) -> ProviderAnswer:
         in_use=context.health.in_use(provider.name),
         slots=provider.max_concurrency,
         circuits=circuits,
+        server=_server(context.health.load(provider.name)),
+    )
+
+
+def _server(load: Load | None) -> ServerAnswer | None:
+    if load is None:
+        return None
+    return ServerAnswer(
+        state=load.state,
+        engine=load.engine,
+        running=load.running,
+        waiting=load.waiting,
+        seconds_per_edit=load.edit_s,
     )
 
 

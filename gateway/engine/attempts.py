@@ -109,6 +109,10 @@ class Runner:
             run = _Run(self, record, provider, offer, attempt, accepted or _unheard, ear, resumed=resumed)
             return await (run.resume() if resumed else run.begin())
 
+    def worked_s(self, attempt: AttemptRecord) -> float:
+        """For how long its provider has had the work, as far as we can tell."""
+        return max(0, self.clock.now_ms() - attempt.posted_ms) / 1000
+
 
 def _unheard(_attempt: AttemptRecord) -> None: ...
 
@@ -349,4 +353,4 @@ class _Run:
         """Since this run began; where it goes on from a record, since its last submit was stamped."""
         if not self._resumed:
             return self._now() - self._began_s
-        return max(0.0, self._runner.clock.now_ms() - self._attempt.posted_ms) / 1000
+        return self._runner.worked_s(self._attempt)

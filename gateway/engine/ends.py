@@ -90,6 +90,11 @@ def outrun(attempt: AttemptRecord, offer: Offer, seconds: float) -> AttemptRecor
     return replace(lost, state=AttemptState.UNRESOLVED if offer.billed else AttemptState.RELEASED)
 
 
+def dropped(attempt: AttemptRecord, offer: Offer, seconds: float) -> AttemptRecord:
+    """Its caller wanted no more of it, and nobody bills for it: it stops at what it has cost."""
+    return _spent(attempt, offer, seconds, message="its caller wanted no more of it")
+
+
 def _spent(attempt: AttemptRecord, offer: Offer, seconds: float, *, message: str) -> AttemptRecord:
     """Settled where nobody sends a bill: at nothing, or by the seconds of a machine of our own, never above what is
     held for it."""

@@ -103,9 +103,10 @@ class Health:
             limit=provider.max_concurrency if provider else None,
             queue_s=self._quiet_s(account, at_s),
         )
-        return known if sold.billed else loaded(known, sold, self._load(account), queued=self._waiting(account))
+        return known if sold.billed else loaded(known, sold, self.load(account), queued=self._waiting(account))
 
-    def _load(self, account: str) -> Load | None:
+    def load(self, account: str) -> Load | None:
+        """What a server of one's own said last."""
         return self._loads.of(account) if self._loads else None
 
     def in_use(self, account: str) -> int:
@@ -127,7 +128,7 @@ class Health:
             return NotNow(LOOK_S)
         if (quiet_s := self._quiet_s(names[1], at_s)) > 0:
             return NotNow(quiet_s)
-        if (load := self._load(names[1])) and load.state is not ServerState.READY:
+        if (load := self.load(names[1])) and load.state is not ServerState.READY:
             return NotNow(LOOK_S)
         circuits = [(name, self._circuits.of(name)) for name in names]
         if not all(admits(circuit, at_s, last=last) for _, circuit in circuits):

@@ -131,15 +131,23 @@ class Lanes:
             self._health.submitted(attempt.provider, repeat=_is_repeat(record, attempt))
         self._witness.attempt_began(record, attempt)
         with self._health.watching(attempt, record.plan.candidate(attempt.offer).most_s, lane.admission) as watch:
-            ran = await self._runner.run(
-                record, place.provider, place.offer, attempt, resumed=lane.resumed, accepted=lane.accepted
-            )
+            ran = await self._ran(record, place, lane)
+            if ran is None:
+                return Over(ends.dropped(attempt, place.offer, self._runner.worked_s(attempt)), Delivered((), ()))
             if not lane.resumed:
                 self._witness.acknowledged(attempt, ran.accepted_s)
             result = await self._result(record, place, lane, ran)
             ended = _ended(ran, result, place.offer)
             watch.ended(ended, None if lane.resumed else ran.accepted_s, timed=not lane.resumed)
         return Over(ended, result)
+
+    async def _ran(self, record: EditRecord, place: Place, lane: Lane) -> Ran | None:
+        """None where its caller wants no more of it and nobody bills for it: the connection is dropped, and the machine
+        is free for the next."""
+        run = self._runner.run(
+            record, place.provider, place.offer, lane.attempt, resumed=lane.resumed, accepted=lane.accepted
+        )
+        return await (run if place.offer.billed else self.cancels.unless_asked(record, run))
 
     async def _result(self, record: EditRecord, place: Place, lane: Lane, ran: Ran) -> Result:
         if not isinstance(ran.outcome, Done):

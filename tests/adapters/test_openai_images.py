@@ -89,6 +89,20 @@ def test_notes_are_bounded_and_printable():
     assert shown[1] == "not applied: bell and [31mred"
 
 
+@pytest.mark.parametrize(
+    ("profile", "health", "path"),
+    [("vllm_omni", None, "/health"), ("sd_server", None, "/v1/models"), ("openai", None, None),
+     ("vllm_omni", "", None), ("openai", "/live", "/live")],
+)  # fmt: skip
+def test_a_server_is_asked_where_it_tells_how_it_is(profile, health, path):
+    assert OpenAIImages(OpenAIImagesSettings(profile=profile, health=health)).health_path == path
+
+
+def test_an_address_is_no_place_to_ask():
+    with pytest.raises(msgspec.ValidationError, match="health must be a path such as"):
+        msgspec.convert({"health": "http://169.254.169.254/"}, OpenAIImagesSettings)
+
+
 def test_an_unknown_profile_is_refused_with_the_known_ones():
     with pytest.raises(msgspec.ValidationError, match="profile must be one of: kontext"):
         msgspec.convert({"profile": "konext"}, OpenAIImagesSettings)

@@ -1,9 +1,12 @@
 """A caller wants no more of an edit: what waits is free, what a provider took is paid, and nothing is delivered."""
 
+import pytest
+
 from gateway.state.records import AttemptState, EditRecord, Status
 from gateway.state.scripts import Step
-from tests.engine_path.script import PICTURES, RUNFLOW, RUNWARE, not_sent
-from tests.engine_path.stage import RUNFLOW_PRO, RUNWARE_PRO, Replica, Stage
+from policies.sketch import PRIOR_SUCCESS
+from tests.engine_path.script import LOCAL, PICTURES, RUNFLOW, RUNWARE, not_sent
+from tests.engine_path.stage import PREVIEW, RUNFLOW_PRO, RUNWARE_PRO, Replica, Stage, edited
 
 
 async def heard(stage: Stage, replica: Replica, edit: str) -> None:
@@ -59,6 +62,22 @@ async def test_what_a_provider_has_taken_is_followed_paid_and_not_fetched(stage:
     assert (ended.status, ended.end.images, ended.end.cost_micro) == (Status.CANCELLED, (), 38_500)
     assert (attempt.state, attempt.cost_micro) == (AttemptState.SETTLED, 38_500)
     assert stage.script.told(PICTURES) == []
+
+
+@pytest.mark.parametrize(("local", "cost_micro"), [("", 0), ('gpu_second_usd = "0.0008"', 2_400)])
+async def test_a_machine_of_ones_own_is_let_go_at_once_at_what_it_has_cost(stage: Stage, local: str, cost_micro: int):
+    replica = stage.replica(local=local)
+    stage.script.at(LOCAL, stage.script.halt(edited))
+    record = await replica.accept(PREVIEW)
+    await stage.script.reached.wait()
+    stage.clock.forward(3)
+    await heard(stage, replica, record.id)
+    ended = await replica.ended(record)
+    (attempt,) = ended.attempts
+    assert ended.end is not None
+    assert (ended.status, ended.end.images, ended.end.cost_micro) == (Status.CANCELLED, (), cost_micro)
+    assert (attempt.state, attempt.failure) == (AttemptState.SETTLED, None)
+    assert replica.health.facts()[PREVIEW].success == PRIOR_SUCCESS, "it says nothing about the machine"
 
 
 async def test_a_cancel_just_before_the_end_is_still_one(stage: Stage):

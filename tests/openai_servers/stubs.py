@@ -154,6 +154,8 @@ class OpenAI(Stub):
             raise self.error(400, "image_generation_user_error", "moderation_blocked", "rejected by the safety system")
         if "penniless" in said["prompt"]:
             raise self.error(429, "insufficient_quota", "insufficient_quota", "You exceeded your current quota")
+        if "vanish" in said["prompt"]:
+            raise self.error(500, "server_error", None, "The server had an error while processing your request")
         self.check_images(images)
         size, edited = self.size(said.get("size", "auto")), self.mask(parts, images[0])
         if said.get("quality", "auto") not in {"low", "medium", "high", "auto"}:

@@ -21,6 +21,7 @@ from gateway.configuration import load
 from gateway.local.app import create_app
 from gateway.secret import key_hash
 from gateway.server import serving
+from tests.end_to_end.stage import eventually
 from tests.engine import state_folder
 from tests.openai_servers.stubs import RED, STUBS, Street
 
@@ -43,7 +44,7 @@ REST = """\
 offers = [{offers}]
 [teams.street]
 policy = "street"
-keys = ["{key}"]
+keys = [{{ hash = "{key}", scopes = ["edit", "read", "admin"] }}]
 [state]
 dir = "state"
 """
@@ -53,12 +54,26 @@ OWN = """\
 [providers.own]
 adapter = "openai_images"
 base_url = "http://127.0.0.1:{own}/v1"
+gpu_second_usd = "0.0008"
+gpu_most_usd = "0.01"
 """
 
 
 class Gateway:
     def __init__(self, http: httpx.AsyncClient, street: Street) -> None:
         self._http, self.street = http, street
+
+    async def quote(self, server: str) -> dict[str, Any]:
+        body = {"prompt": "invert it", "images": [uri(PHOTO)], "models": [f"{server}/preview"], "tier": "preview"}
+        return (await self._http.post("/v1/quotes", json=body)).json()
+
+    async def spent_usd(self, offer: str) -> float:
+        rows = (await self._http.get("/v1/usage", params={"by": "model"})).json()["data"]
+        return sum(float(row["spent_usd"]) for row in rows if row["model"] == offer)
+
+    async def servers(self) -> dict[str, Any]:
+        listed = (await self._http.get("/admin/providers")).json()
+        return {one["name"]: one["server"] for one in listed}
 
     async def edit(self, server: str, **fields: Any) -> httpx.Response:
         body = {
@@ -194,3 +209,37 @@ async def test_our_own_server_says_that_it_is_the_preview_and_is_sold_as_nothing
     refused = await gateway.edit("own", models=["own/kontext-dev"], **tier)
     assert (refused.status_code, refused.json()["type"]) == (503, "urn:kontext:problem:no_offer_now")
     assert "its server runs the preview engine" in refused.text
+
+
+async def test_an_operator_is_told_what_each_server_says(gateway: Gateway) -> None:
+    servers = await gateway.servers()
+    states = {name: said and said["state"] for name, said in servers.items()}
+    own = dict.fromkeys(("vllm_omni", "sglang", "sd_server", "own"), "ready")
+    assert states == {**own, "openai": None, "azure": None}, "whoever bills is not asked"
+    assert servers["own"]["engine"] == "preview"
+
+
+@pytest.mark.parametrize("server", ["openai", "azure"])
+async def test_behind_a_bill_an_answer_that_proves_nothing_stays_unresolved_and_is_not_bought_again(
+    gateway: Gateway, server: str
+) -> None:
+    other = next(name for name in ("openai", "azure") if name != server)
+    before = len(gateway.street.stubs[other].edits)
+    answer = await gateway.edit(server, prompt=f"vanish at {server}", models=[f"{server}/image", f"{other}/image"])
+    assert (answer.status_code, answer.json()["edit"]["status"]) == (202, "unresolved")
+    assert len(gateway.street.stubs[other].edits) == before
+
+
+async def test_seconds_of_an_own_machine_are_quoted_booked_and_counted(gateway: Gateway) -> None:
+    quoted = await gateway.quote("own")
+    assert (quoted["candidates"][0]["price_usd"], quoted["worst_case_usd"]) == ("0.000400", "0.010000")
+    answer = await gateway.edit("own", models=["own/preview"], tier="preview", size="auto", prompt="invert it again")
+    cost = answer.json()["cost"]
+    assert (cost["source"], cost["quoted_usd"]) == ("gpu_seconds", "0.000400")
+    assert 0 < float(cost["usd"]) <= 0.01
+
+    async def counted() -> bool:
+        """In the ledger, which follows a moment later."""
+        return await gateway.spent_usd("own/preview") >= float(cost["usd"])
+
+    assert await eventually(counted)
