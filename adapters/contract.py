@@ -376,12 +376,14 @@ class Inline(Struct, frozen=True, tag="inline"):
 class Done(Struct, frozen=True, kw_only=True, tag="done"):
     """Finished. Fewer pictures than asked is a partial result. `cost_micro` is the provider's own figure for all of
     them, or None where it gave none worth believing. `refresh` asks for fresh links to the same pictures.
-    `notes` are short words of the engine behind the offer for the caller (what a preview did not apply)."""
+    `notes` are short words of the engine behind the offer for the caller (what a preview did not apply). `worked_s`:
+    for how long its machine worked, by its own word."""
 
     pictures: tuple[Link | Inline, ...]
     cost_micro: int | None = None
     refresh: HttpCall | None = None
     notes: tuple[str, ...] = ()
+    worked_s: float | None = None
 
 
 class Next(Struct, frozen=True, kw_only=True, tag="next"):

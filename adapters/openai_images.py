@@ -156,6 +156,7 @@ CREDIT_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached"})
 NOTES = (("not_applied", "not applied"), ("ignored", "ignored"))
 MOST_NOTES = 20
 MOST_NOTE = 200  # characters
+MOST_WORK_S = 3600.0
 
 
 class OpenAIImages(Struct, frozen=True):
@@ -212,7 +213,8 @@ class OpenAIImages(Struct, frozen=True):
         if not pictures:
             message = "the server answered without a picture (data[].b64_json)"
             return Failed(kind=FailureKind.BAD_PICTURE, fate=Fate.RAN, message=message)
-        return Done(pictures=pictures, notes=tuple(_notes(answer))[:MOST_NOTES])
+        worked_s = replies.seconds(answer.get("inference_time_s"), MOST_WORK_S)
+        return Done(pictures=pictures, notes=tuple(_notes(answer))[:MOST_NOTES], worked_s=worked_s)
 
     def recover(self, attempt: Attempt, tried: int) -> Next | None:
         """None: the server keeps no tasks to ask for."""

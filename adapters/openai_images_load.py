@@ -4,8 +4,6 @@ Our own says most: `{"status": "loading|ready|failed", "engine": …, "queue": {
 "seconds_per_edit": …}`. SGLang says `{"status": "ok"}`; vLLM says 200 with nothing, and 503 once its engine is dead.
 """
 
-from decimal import Decimal
-
 from adapters import replies
 from adapters.contract import HttpReply, Load, ServerState
 
@@ -20,7 +18,7 @@ STATES: dict[str, ServerState] = {
     "unhealthy": ServerState.FAILED,
 }
 _MOST_EDITS = 100_000
-_MOST_S = 3600
+_MOST_S = 3600.0
 
 
 def load(reply: HttpReply) -> Load | None:
@@ -36,7 +34,7 @@ def load(reply: HttpReply) -> Load | None:
         running=_count(queue.get("running")),
         waiting=_count(queue.get("waiting")) or 0,
         limit=_count(queue.get("limit")),
-        edit_s=_seconds(body.get("seconds_per_edit")),
+        edit_s=replies.seconds(body.get("seconds_per_edit"), _MOST_S),
     )
 
 
@@ -50,9 +48,3 @@ def _count(value: object) -> int | None:
     if not isinstance(value, int) or isinstance(value, bool):
         return None
     return value if 0 <= value <= _MOST_EDITS else None
-
-
-def _seconds(value: object) -> float | None:
-    if not isinstance(value, int | Decimal) or isinstance(value, bool):
-        return None
-    return float(value) if 0 < value <= _MOST_S else None

@@ -89,6 +89,13 @@ def micro_usd(value: object, most_micro: int) -> int | None:
     return int((dollars * _MILLION).to_integral_value(ROUND_HALF_UP)) or None
 
 
+def seconds(value: object, most_s: float) -> float | None:
+    """A JSON number above 0 and up to `most_s`; None for anything else."""
+    if not isinstance(value, int | Decimal) or isinstance(value, bool):
+        return None
+    return float(value) if 0 < value <= most_s else None
+
+
 def retry_after(reply: HttpReply) -> float | None:
     """Seconds from the `Retry-After` header, at most an hour. A date there is None: reading it needs a clock."""
     value = reply.headers.get("retry-after", "").strip()

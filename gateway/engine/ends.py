@@ -31,9 +31,10 @@ def delivered(
     attempt: AttemptRecord, done: Done, result: Delivered, offer: Offer, seconds: float = 0.0
 ) -> AttemptRecord:
     """Settled at the provider's own figure, else at the price of what was delivered, or of the `seconds` that it took a
-    machine of our own."""
+    machine of our own; fewer where that says so, for its queue is no work."""
     if not offer.billed:
-        return _spent(attempt, offer, seconds, message="; ".join(result.notes))
+        worked_s = seconds if done.worked_s is None else min(done.worked_s, seconds)
+        return _spent(attempt, offer, worked_s, message="; ".join(result.notes))
     share = attempt.price_micro * len(done.pictures) // max(1, _asked(attempt, done))
     return _settled(attempt, done.cost_micro, share, message="; ".join(result.notes))
 
@@ -90,7 +91,7 @@ def outrun(attempt: AttemptRecord, offer: Offer, seconds: float) -> AttemptRecor
     return replace(lost, state=AttemptState.UNRESOLVED if offer.billed else AttemptState.RELEASED)
 
 
-def dropped(attempt: AttemptRecord, offer: Offer, seconds: float) -> AttemptRecord:
+def let_go(attempt: AttemptRecord, offer: Offer, seconds: float) -> AttemptRecord:
     """Its caller wanted no more of it, and nobody bills for it: it stops at what it has cost."""
     return _spent(attempt, offer, seconds, message="its caller wanted no more of it")
 

@@ -133,7 +133,7 @@ class Lanes:
         with self._health.watching(attempt, record.plan.candidate(attempt.offer).most_s, lane.admission) as watch:
             ran = await self._ran(record, place, lane)
             if ran is None:
-                return Over(ends.dropped(attempt, place.offer, self._runner.worked_s(attempt)), Delivered((), ()))
+                return Over(ends.let_go(attempt, place.offer, self._runner.worked_s(attempt)), Delivered((), ()))
             if not lane.resumed:
                 self._witness.acknowledged(attempt, ran.accepted_s)
             result = await self._result(record, place, lane, ran)

@@ -1,13 +1,15 @@
 """A machine of one's own with a price by the second: held like any price, booked by the time that it worked."""
 
 import asyncio
+import base64
 
 import pytest
 
+from adapters.contract import HttpReply
 from gateway.state.budgets import Budgets
 from gateway.state.records import GPU_SECONDS, AttemptRecord, AttemptState, EditRecord, Status
-from tests.engine_path.script import LOCAL, RUNWARE, Line, broken, not_sent, status
-from tests.engine_path.stage import PREVIEW, RUNFLOW_PRO, RUNWARE_PRO, Stage, edited
+from tests.engine_path.script import LOCAL, RUNWARE, Line, Request, as_json, broken, not_sent, status
+from tests.engine_path.stage import PREVIEW, RESULT, RUNFLOW_PRO, RUNWARE_PRO, Stage, edited
 from tests.engine_path.test_races import Gate, over
 
 PRICED = 'gpu_second_usd = "0.0008"'
@@ -43,6 +45,20 @@ async def test_the_longest_that_it_may_take_is_held_and_what_it_took_is_booked(s
     assert record.end is not None
     assert record.end.cost_micro == 10_000
     assert await left(stage) == {(10_000, 0)}
+
+
+@pytest.mark.parametrize(
+    ("told", "cost_micro"), [(4, 3_200), (4.0001, 3_201), (99, 10_000), (-1, 10_000), ("4", 10_000)]
+)
+async def test_a_machine_that_tells_how_long_it_worked_is_booked_by_that_and_never_above_the_time_it_took(
+    stage: Stage, told: object, cost_micro: int
+) -> None:
+    def answer(request: Request) -> HttpReply:
+        return as_json(200, {"data": [{"b64_json": base64.b64encode(RESULT).decode()}], "inference_time_s": told})
+
+    stage.script.at(LOCAL, after(stage, 12.5, answer))
+    record = await stage.replica(local=PRICED).run(PREVIEW)
+    assert booked(record) == [(SETTLED, cost_micro, GPU_SECONDS)]
 
 
 async def test_without_a_price_it_is_free(stage: Stage) -> None:
