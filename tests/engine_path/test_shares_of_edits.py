@@ -21,15 +21,14 @@ async def order(stage: Stage, replica: Replica, team: str) -> Order:
 async def test_a_team_that_takes_all_it_can_leaves_room_for_another(stage: Stage):
     replica = stage.replica(limits="in_flight = 5", team=OTHERS)
     stage.script.always(RUNWARE, stage.script.halt(stage.runware.acked))
-    ours, theirs = [await order(stage, replica, team) for team in ("growth", "others")]
     for _ in range(4):
-        await replica.engine.accept(ours)
+        await replica.engine.accept(await order(stage, replica, "growth"))
     with pytest.raises(Overloaded) as refused:
-        await replica.engine.accept(ours)
+        await replica.engine.accept(await order(stage, replica, "growth"))
     assert (refused.value.reason, refused.value.mine) == (Reason.IN_FLIGHT, True)
-    await replica.engine.accept(theirs)
+    await replica.engine.accept(await order(stage, replica, "others"))
     with pytest.raises(Overloaded) as refused:
-        await replica.engine.accept(theirs)
+        await replica.engine.accept(await order(stage, replica, "others"))
     assert not refused.value.mine, "now there is no room at all"
 
 
