@@ -150,9 +150,11 @@ def read_archive(document: object, attempt: Attempt) -> Archived | None:
 
 
 def _is_ours(request: object, attempt: Attempt) -> bool | None:
-    """The archive may leave out what we sent, so what is missing is no contradiction, and no proof."""
+    """The archive may leave out what we sent, so what is missing is no contradiction, and no proof; nor is what we no
+    longer know ourselves: a prompt is dropped some time after its edit's end."""
     sent = replies.tree(next(iter(_listed(request)), None))
     model, prompt = replies.text(sent.get("model")), replies.text(sent.get("positivePrompt")).strip()
-    if model not in ("", attempt.offer.wire_model) or prompt not in ("", attempt.edit.prompt.strip()):
+    wanted = attempt.edit.prompt.strip()
+    if model not in ("", attempt.offer.wire_model) or (wanted and prompt not in ("", wanted)):
         return False
-    return True if model and prompt else None
+    return True if model and prompt and wanted else None

@@ -19,6 +19,7 @@ from gateway.api import (
     deliveries,
     drain,
     edits,
+    erase,
     events,
     health,
     keys,
@@ -63,6 +64,7 @@ from gateway.engine.callbacks import Addresses, Callbacks
 from gateway.engine.charges import Charges
 from gateway.engine.delivery import Delivery
 from gateway.engine.engine import Engine
+from gateway.engine.eraser import Eraser
 from gateway.engine.handover import HandOver
 from gateway.engine.health import Health
 from gateway.engine.inquiry import Inquiry
@@ -73,7 +75,7 @@ from gateway.engine.line import Line
 from gateway.engine.loads import Loads
 from gateway.engine.race import Races
 from gateway.engine.reconcile import Reconciler, lease_of
-from gateway.engine.retention import Retention, leases_of
+from gateway.engine.retention import Retention, duties_of
 from gateway.engine.room import Room
 from gateway.engine.route import Route
 from gateway.engine.stock import Stock
@@ -97,6 +99,7 @@ from gateway.state.acts import Acts
 from gateway.state.budgets import Budgets
 from gateway.state.claims import Claims
 from gateway.state.connection import StoreUnavailable, connect
+from gateway.state.contents import Contents
 from gateway.state.corrections import Corrections
 from gateway.state.deliveries import Caps, Deliveries
 from gateway.state.edits import Edits
@@ -121,6 +124,7 @@ HANDLERS = (
     edits.read_edit,
     edits.read_image,
     cancel.cancel_edit,
+    erase.erase_content,
     quotes.create_quote,
     uploads.create_upload,
     uploads.read_upload,
@@ -245,7 +249,8 @@ async def _open(settings: Settings, clock: Clock, timing: Timing, stack: AsyncEx
     current = Current(settings)
     replica = replica_id(clock.random_bytes(6))
     keep_ms, dead_ms = int(settings.retention_s * 1000), int(timing.dead_after_s * 1000)
-    kept = Edits(store, replica, dead_ms=dead_ms, keep_ms=keep_ms, min_replicas=settings.state.confirmations)
+    prompts_ms, confirmations = int(settings.prompts_s * 1000), settings.state.confirmations
+    kept = Edits(store, replica, dead_ms=dead_ms, keep_ms=keep_ms, prompts_ms=prompts_ms, min_replicas=confirmations)
     room = Room.of_picture_bytes(current, clock, metrics)
     wire = Wire(egress, results, pictures, clock)
     tracer = open_tracer(clock.random_bytes, export=settings.traces)
@@ -262,7 +267,7 @@ async def _open(settings: Settings, clock: Clock, timing: Timing, stack: AsyncEx
     checkup = Health(current, SharedHealth(store, replica), metrics, clock, loads)
     await checkup.start()
     stack.push_async_callback(checkup.aclose)
-    corrections = Corrections(store, keep_ms=keep_ms, min_replicas=settings.state.confirmations)
+    corrections = Corrections(store, keep_ms=keep_ms, min_replicas=confirmations)
     secrets = secrets_of(settings, clock)
     addresses = Addresses(secrets)
     lanes = Lanes(current, kept, runner, delivery, checkup, witness, addresses)
@@ -282,7 +287,10 @@ async def _open(settings: Settings, clock: Clock, timing: Timing, stack: AsyncEx
     lease = lease_of(store, replica, timing)
     reconciler = Reconciler(lease, corrections, resolver, charges, metrics, clock, timing)
     await stack.enter_async_context(reconciler.running())
-    retention = Retention(*leases_of(store, replica, timing), keeper, metrics, clock, timing)
+    contents = Contents(store, prompts_ms=prompts_ms)
+    eraser = Eraser(contents, keeper, metrics)
+    duties = duties_of(store, replica, timing, compacts=settings.state.url == "embedded:")
+    retention = Retention(duties, kept, contents, keeper, eraser, metrics, clock, timing)
     await stack.enter_async_context(retention.running())
     endpoints, outgoing = Endpoints(store), Deliveries(store, Caps(loan_ms=round(1000 * timing.loan_s)))
     await stack.enter_async_context(Postman(outgoing, egress, metrics, clock).running())
@@ -308,6 +316,7 @@ async def _open(settings: Settings, clock: Clock, timing: Timing, stack: AsyncEx
         engine=engine,
         health=checkup,
         edits=kept,
+        eraser=eraser,
         results=results,
         links=links,
         cursors=Cursors(secrets),

@@ -58,11 +58,16 @@ class Keeper:
         does. Raises `ResultsUnavailable` and `StoreUnavailable`."""
         over_s = self._clock.monotonic() + _PATIENCE_S
         name = name_of(team, kind, digest)
-        while await self._patience.keep(lambda: self._references.refer(name, reference, size=len(data))) is Said.GOING:
+        while (said := await self._patience.keep(lambda: self._refer(name, reference, len(data)))) is not Said.OK:
+            if said is Said.GONE:
+                raise ResultsUnavailable("the edit's content was erased, and nothing is kept for it any more")
             if self._clock.monotonic() >= over_s:
                 raise ResultsUnavailable("the same picture is being deleted at this moment")
             await self._clock.sleep(_AGAIN_S)
         await self.results.put(team, kind, digest, data)
+
+    async def _refer(self, name: str, reference: Reference, size: int) -> Said:
+        return await self._references.refer(name, reference, size=size)
 
     async def refer(self, team: str, kind: Kind, digest: str, reference: Reference) -> bool:
         """Keeps a picture that is there for longer. False where it is gone, or about to be: then it is put again.
@@ -95,10 +100,6 @@ class Keeper:
                 await self._references.refer(name, found, size=size)
                 count += 1
         return count
-
-    async def oldest_due_ms(self) -> int | None:
-        """As `References.oldest_due_ms`."""
-        return await self._references.oldest_due_ms()
 
     async def _delete(self, marked: Marked, began_s: float) -> list[int]:
         """Deletes what was marked, and gives the sizes. What is not begun in time is left for another sweep: its mark

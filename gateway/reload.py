@@ -30,6 +30,7 @@ FIXED = (
     "results_url",
     "retention_s",
     "uploads_s",
+    "prompts_s",
     "allow_hosts",
     "metrics",
     "clients",

@@ -119,10 +119,13 @@ class OpenAISection(Section, frozen=True, kw_only=True):
 
 
 class RetentionSection(Section, frozen=True, kw_only=True):
-    """`uploads`: for how long an uploaded picture is kept after it was last used."""
+    """`uploads`: for how long an uploaded picture is kept after it was last used. From an edit's end on, `results`: how
+    long its pictures and its record are kept; `prompts`: its prompt, and the calls that quote it. Inputs are kept an
+    hour."""
 
     results: str = "7d"
     uploads: str = "24h"
+    prompts: str = "24h"
 
 
 class ProviderSection(Section, frozen=True, kw_only=True):

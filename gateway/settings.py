@@ -91,6 +91,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     limits: Limits
     retention_s: float
     uploads_s: float = 86_400.0
+    prompts_s: float
     ledger_url: str
     reconcile_s: float
     metrics: MetricsSection = MetricsSection()

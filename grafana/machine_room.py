@@ -159,13 +159,23 @@ RETENTION = Row(
         Panel(
             title="Pictures deleted",
             says="Their time was over, or their caller erased them.",
+            width=6,
             kind=Kind.LINES,
             queries=(Query(f"60 * sum by (why) (rate(kontext_pictures_deleted_total{{{HERE}}}[{RATE}]))", "{{why}}"),),
             unit=Unit.PER_MINUTE,
         ),
         Panel(
+            title="Prompts dropped",
+            says="Edits whose prompt and calls were taken out: their time was over, or their caller erased them.",
+            width=6,
+            kind=Kind.LINES,
+            queries=(Query(f"60 * sum(rate(kontext_prompts_dropped_total{{{HERE}}}[{RATE}]))", "prompts"),),
+            unit=Unit.PER_MINUTE,
+        ),
+        Panel(
             title="Bytes deleted",
             says="The pictures' bytes, by why they went.",
+            width=6,
             kind=Kind.BARS,
             queries=(
                 Query(f"sum by (why) (increase(kontext_picture_bytes_deleted_total{{{HERE}}}[{RANGE}]))", "{{why}}"),
@@ -173,10 +183,11 @@ RETENTION = Row(
             unit=Unit.BYTES,
         ),
         Panel(
-            title="Deleting: lateness",
-            says="For how long what should be deleted first has been due. It is looked for once a minute.",
+            title="Last whole sweep",
+            says="Since everything whose time was over had been deleted. It is tried once a minute.",
+            width=6,
             kind=Kind.LINES,
-            queries=(Query("max(kontext_sweep_overdue_seconds)", "late"),),
+            queries=(Query("max(kontext_sweep_age_seconds)", "age"),),
             unit=Unit.SECONDS,
             limits=(21_600,),
             runbook="KontextRetentionBehind",

@@ -1,6 +1,7 @@
 """What a caller gets: an edit as the API shows it, with its money, its pictures and the story of its routing."""
 
 from base64 import b64encode
+from typing import Literal
 
 from msgspec import Struct
 
@@ -16,9 +17,11 @@ from gateway.money import usd
 from gateway.results import MissingPicture, Results
 from gateway.state.records import EditRecord, End, Image, Status
 
+Content = Literal["kept", "expired", "erasing", "erased"]
+
 
 class ImageAnswer(Struct, frozen=True, kw_only=True):
-    """One picture. `url`, `base64` or `data_uri` is set, by `output.delivery`."""
+    """One picture. `url`, `base64` or `data_uri` is set, by `output.delivery`; none of them once it was erased."""
 
     url: str | None
     width: int
@@ -47,11 +50,14 @@ class ErrorAnswer(Struct, frozen=True, kw_only=True):
 
 
 class EditAnswer(Struct, frozen=True, kw_only=True):
-    """`cancel_requested`: its caller asked for its end, and what is under way goes on at the provider."""
+    """`cancel_requested`: its caller asked for its end, and what is under way goes on at the provider. `content`: what
+    became of prompt and pictures. `expired`: the prompt's time is over; `erasing`: as `erased`, but for what is needed
+    to find out what was charged."""
 
     id: str
     status: Status
     cancel_requested: bool
+    content: Content
     tier: str | None
     asked_tier: str
     degraded: bool
@@ -86,6 +92,7 @@ class Answers:
             id=record.id,
             status=record.status,
             cancel_requested=bool(record.cancel_ms),
+            content=_content(record),
             tier=offer.tier.value if offer else None,
             asked_tier=record.plan.tier.value,
             degraded=offer is not None and offer.tier.rank < record.plan.tier.rank,
@@ -112,9 +119,11 @@ class Answers:
 
     async def _image(self, record: EditRecord, number: int, image: Image, root: str, inline: bool) -> ImageAnswer:
         delivery = record.wish.output.delivery
-        text = await self._text(record, image) if inline and delivery != "url" else None
+        there = not record.erase_ms
+        text = await self._text(record, image) if there and inline and delivery != "url" else None
+        by_address = there and text is None
         return ImageAnswer(
-            url=root + self._links.path(record.id, number, self.expires_s(record)) if text is None else None,
+            url=root + self._links.path(record.id, number, self.expires_s(record)) if by_address else None,
             base64=text if delivery == "base64" else None,
             data_uri=f"data:{image.format.media_type};base64,{text}" if delivery == "data_uri" else None,
             width=image.width,
@@ -133,6 +142,12 @@ class Answers:
             return b64encode(await self._results.get(record.team, "results", image.digest)).decode("ascii")
         except MissingPicture:
             return None
+
+
+def _content(record: EditRecord) -> Content:
+    if record.erase_ms:
+        return "erased" if record.emptied_ms else "erasing"
+    return "expired" if record.emptied_ms else "kept"
 
 
 def _cost(record: EditRecord, end: End) -> CostAnswer:

@@ -17,6 +17,7 @@ from gateway.api.switchboard import Switchboard
 from gateway.clock import Clock
 from gateway.current import Current
 from gateway.engine.engine import Engine
+from gateway.engine.eraser import Eraser
 from gateway.engine.health import Health
 from gateway.engine.stock import Stock
 from gateway.ledger.book import Book
@@ -44,6 +45,7 @@ class Context(Struct, frozen=True, kw_only=True):
     engine: Engine
     health: Health
     edits: Edits
+    eraser: Eraser
     results: Results
     links: Links
     cursors: Cursors

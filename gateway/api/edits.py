@@ -12,6 +12,7 @@ from gateway.api.acceptance import begin, found, waited
 from gateway.api.answers import EditAnswer, problem_kind
 from gateway.api.context import Context, Given
 from gateway.api.documents import EditOperation
+from gateway.api.erase import erased
 from gateway.api.preferences import preference
 from gateway.api.presence import attended
 from gateway.api.problems import KINDS, ProblemError
@@ -90,6 +91,8 @@ async def read_image(
     elif not context.links.is_valid(edit_id, number, expires, signature, now_s):
         raise ProblemError("not_found", "this address is not valid, or its time is over; GET the edit for a fresh one")
     record = await found(context, edit_id, team)
+    if record.erase_ms:
+        raise erased()
     images = record.end.images if record.end else ()
     if number >= len(images) or context.answers.expires_s(record) < now_s:
         raise ProblemError("not_found", "the edit has no such picture, or its time is over")

@@ -32,6 +32,8 @@ MORE: dict[tuple[str, str], set[int]] = {
     ("get", "/v1/edits"): {406},
     ("get", "/v1/edits/{edit_id}/events"): {204, 422},
     ("delete", "/v1/edits/{edit_id}"): {202},
+    ("delete", "/v1/edits/{edit_id}/content"): {202},
+    ("get", "/v1/edits/{edit_id}/images/{number}"): {410},
 }
 WORDS = {kind.status: kind.title for kind in reversed(KINDS.values())} | {
     202: "It goes on; its address tells how",
@@ -43,6 +45,7 @@ BODIES: dict[tuple[str, str], dict[str, str]] = {
     ("get", "/v1/usage"): {"application/json": "", "application/jsonl": "", "text/csv": ""},
     ("get", "/v1/edits/{edit_id}/events"): {"text/event-stream": ""},
     ("delete", "/v1/edits/{edit_id}"): {"application/json": "EditAnswer"},
+    ("delete", "/v1/edits/{edit_id}/content"): {"application/json": "EditAnswer"},
 }
 """What a success holds, where the handler's own type does not say it: media type to schema; none for any."""
 

@@ -81,11 +81,13 @@ class Routing(Struct, frozen=True, kw_only=True):
 
 
 class Edit(Struct, frozen=True, kw_only=True):
-    """`status`: queued, running, succeeded, failed, refused, cancelled or unresolved."""
+    """`status`: queued, running, succeeded, failed, refused, cancelled or unresolved. `content`: kept, expired, erasing
+    or erased."""
 
     id: str
     status: str
     cancel_requested: bool = False
+    content: str = "kept"
     tier: str | None = None
     asked_tier: str
     degraded: bool = False

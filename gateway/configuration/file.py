@@ -110,6 +110,7 @@ def _resolve(file: File, base: Path, env: Mapping[str, str], development_key: st
         limits=limits(file.limits),
         retention_s=_retention_s(file),
         uploads_s=_uploads_s(file),
+        prompts_s=_prompts_s(file),
         ledger_url=_ledger_url(_address("ledger.url", file.ledger.url, env, base), base),
         reconcile_s=file.ledger.reconcile_s,
         metrics=file.metrics,
@@ -198,6 +199,13 @@ def _uploads_s(file: File) -> float:
     seconds = _seconds("retention.uploads", file.retention.uploads)
     if seconds < _UNITS["m"]:
         raise SettingsError("retention.uploads: at least 1m, or an upload is gone before it can be used")
+    return seconds
+
+
+def _prompts_s(file: File) -> float:
+    seconds = _seconds("retention.prompts", file.retention.prompts)
+    if seconds < _UNITS["h"]:
+        raise SettingsError("retention.prompts: at least 1h, in which charges are compared with the providers'")
     return seconds
 
 

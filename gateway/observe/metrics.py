@@ -219,8 +219,11 @@ class Metrics:
             "why",
         )  # fmt: skip
         self.picture_bytes_deleted = self._counter("kontext_picture_bytes_deleted", "Their bytes.", "why")
+        self.prompts_dropped = self._counter(
+            "kontext_prompts_dropped", "Edits whose prompt and calls were taken out of their records."
+        )
         self.sweep_age = self._gauge(
-            "kontext_sweep_overdue_seconds", "For how long what should be deleted first has been due."
+            "kontext_sweep_age_seconds", "Since everything whose time was over had been deleted."
         )
 
     def _machine(self) -> None:

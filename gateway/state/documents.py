@@ -29,6 +29,8 @@ def write_edit(record: EditRecord) -> bytes:
             created_ms=0,
             finished_ms=0,
             cancel_ms=0,
+            erase_ms=0,
+            emptied_ms=0,
             attempts=(),
             end=None,
         )
@@ -64,6 +66,8 @@ def read_edit(fields: Mapping[bytes, bytes]) -> EditRecord:
         created_ms=int(fields[b"created"]),
         finished_ms=int(fields.get(b"finished", b"0")),
         cancel_ms=int(fields.get(b"cancel", b"0")),
+        erase_ms=int(fields.get(b"erase", b"0")),
+        emptied_ms=int(fields.get(b"emptied", b"0")),
         # One is missing only where its rows were lost with the store that it was restored after.
         attempts=tuple(_read_attempt(fields, n) for n in range(1, count + 1) if f"attempt:{n}".encode() in fields),
         end=_end.decode(fields[b"end"]) if b"end" in fields else None,

@@ -26,7 +26,8 @@ from gateway.state.records import AttemptRecord, AttemptState, EditRecord, End, 
 from gateway.state.scripts import Reply, Scripts, Step, TooFewReplicas
 from gateway.state.terms import Terms, agree
 
-WEEK_MS = 7 * 24 * 3600 * 1000
+DAY_MS = 24 * 3600 * 1000
+WEEK_MS = 7 * DAY_MS
 _NO_TERMS, _NO_CAPS = Terms(), Caps()
 
 
@@ -67,8 +68,9 @@ class Edits:
     """The edits that `replica` works on. A step takes the record and gives it back as it now lies in the store: its
     stamps are the store's clock. A step that finds another owner or epoch than the record's raises `Fenced`.
 
-    `dead_ms`: silence after which a replica's edits can be claimed. `keep_ms`: how long a terminal record stays.
-    `min_replicas`: how many replicas of the store must confirm what moves money, before anything is sent for it.
+    `dead_ms`: silence after which a replica's edits can be claimed. `keep_ms`: how long a terminal record stays, and
+    `prompts_ms` its prompt. `min_replicas`: how many replicas of the store must confirm what moves money, before
+    anything is sent for it.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class Edits:
         *,
         dead_ms: int = 10_000,
         keep_ms: int = WEEK_MS,
+        prompts_ms: int = DAY_MS,
         min_replicas: int = 0,
         clock: Callable[[], int] | None = None,
     ) -> None:
@@ -87,6 +90,7 @@ class Edits:
         self._owned = keys.OWNER + replica
         self._dead_ms = dead_ms
         self._keep_ms = keep_ms
+        self._prompts_ms = prompts_ms
 
     def __repr__(self) -> str:
         return f"Edits(replica={self.replica!r})"
@@ -138,6 +142,7 @@ class Edits:
                 keys.UNDONE + record.id,
                 keys.team_edits(record.team),
                 keys.EVENTS + record.id,
+                keys.CONTENTS,
             ),
             record.id,
             self.replica,
@@ -152,6 +157,7 @@ class Edits:
             b"" if attempt is None else write_row(open_row(record, attempt)),
             events.accepted(record),
             b"" if attempt is None else events.opened(attempt),
+            self._prompts_ms,
         )
 
     def _accepted(
@@ -175,7 +181,14 @@ class Edits:
         reply = await self._step(
             Step.UNDO,
             record.id,
-            (keys.EDIT + record.id, self._owned, keys.LEDGER, open_edits(record), keys.UNDONE + record.id),
+            (
+                keys.EDIT + record.id,
+                self._owned,
+                keys.LEDGER,
+                open_edits(record),
+                keys.UNDONE + record.id,
+                keys.CONTENTS,
+            ),
             record.id,
             self.replica,
             record.epoch,

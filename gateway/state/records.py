@@ -162,7 +162,8 @@ class EditRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `origin` is what attempt ids derive from. `owner` is the replica that works on it; every write carries `epoch`.
     `trace_id` and `span_id` name the span that began it. `hedge`: the second runner that was bought and held for.
-    `cancel_ms`: when its caller asked for its end.
+    `cancel_ms`: when its caller asked for its end; `erase_ms`: for its content to go; `emptied_ms`: when its prompt and
+    calls went.
     """
 
     id: str
@@ -183,6 +184,8 @@ class EditRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
     created_ms: int = 0
     finished_ms: int = 0
     cancel_ms: int = 0
+    erase_ms: int = 0
+    emptied_ms: int = 0
     attempts: tuple[AttemptRecord, ...] = ()
     end: End | None = None
 

@@ -10,7 +10,7 @@ mark or not at all, and says when it is done. Whoever wants to keep a picture th
 """
 
 import secrets
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import cast
 
@@ -35,7 +35,8 @@ class Reference(Struct, frozen=True, kw_only=True):
 
 
 class Said(StrEnum):
-    """`GOING`: it is being deleted; ask again. `GONE`: it is not kept. `SHARED`: somebody else refers to it."""
+    """`GOING`: it is being deleted; ask again. `GONE`: it is not kept, or may not be. `SHARED`: another one refers to
+    it."""
 
     OK = "ok"
     GOING = "going"
@@ -59,7 +60,7 @@ class References:
         self._scripts = Scripts(store, clock)
 
     async def refer(self, name: str, reference: Reference, *, size: int | None = None, kept: bool = False) -> Said:
-        """`kept`: only to a picture that is kept already, else `GONE`. Never `SHARED`."""
+        """`kept`: only to a picture that is kept already, else `GONE`; so is any of an edit that was erased."""
         after_ms = reference.after_end_ms
         reply = await self._scripts.run(
             Step.REFER,
@@ -71,6 +72,7 @@ class References:
             "" if size is None else size,
             "1" if kept else "",
             MARK_MS,
+            keys.EDIT,
         )
         return _said(reply[0])
 
@@ -111,13 +113,6 @@ class References:
             found = self._store.zmscore(keys.PICTURES, [name for name, _ in pictures])  # pyright: ignore[reportUnknownMemberType] - redis-py's own
             scores = await found
         return [picture for picture, score in zip(pictures, scores, strict=True) if score is None]
-
-    async def oldest_due_ms(self) -> int | None:
-        """When the picture that comes first is looked at: past or to come. None where none is kept."""
-        with unavailable():
-            found = self._store.zrange(keys.PICTURES, 0, 0, withscores=True)  # pyright: ignore[reportUnknownMemberType] - redis-py's own
-            first = await cast("Awaitable[list[tuple[bytes, float]]]", found)
-        return int(first[0][1]) if first else None
 
 
 def _said(word: object) -> Said:

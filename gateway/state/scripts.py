@@ -53,6 +53,9 @@ class Step(StrEnum):
     RELEASE_PICTURE = "release_picture"
     SWEEP = "sweep"
     SWEPT = "swept"
+    LAPSED = "lapsed"
+    ERASE = "erase"
+    EMPTY = "empty"
 
 
 LIBRARIES = ("prelude", "money", "ending", "telling", "posting", "references")

@@ -289,6 +289,7 @@ OPERATIONS = {
     ("get", "/v1/usage"),
     ("get", "/v1/edits"),
     ("delete", "/v1/edits/{edit_id}"),
+    ("delete", "/v1/edits/{edit_id}/content"),
     ("get", "/v1/edits/{edit_id}/events"),
     ("post", "/v1/webhooks"),
     ("get", "/v1/webhooks"),

@@ -35,6 +35,7 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("get", "/v1/edits"): Route(READ),
     ("get", "/v1/edits/{edit_id}"): Route(READ, owned=True),
     ("delete", "/v1/edits/{edit_id}"): Route(EDIT, owned=True, own=409),
+    ("delete", "/v1/edits/{edit_id}/content"): Route(EDIT, owned=True),
     ("get", "/v1/edits/{edit_id}/events"): Route(READ, owned=True),
     ("get", "/v1/edits/{edit_id}/images/{number}"): Route(READ, owned=True),
     ("post", "/v1/images/edits"): Route(EDIT, body={}),

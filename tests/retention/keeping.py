@@ -3,12 +3,14 @@
 import asyncio
 import hashlib
 
-from gateway.engine.reconcile import Lease
-from gateway.engine.retention import Retention
+from gateway.engine.eraser import Eraser
+from gateway.engine.retention import Retention, duties_of
 from gateway.engine.timing import Timing
 from gateway.keeper import Keeper
 from gateway.observe import Metrics
 from gateway.results import Results
+from gateway.state.contents import Contents
+from gateway.state.edits import Edits
 from gateway.state.patience import Patience
 from gateway.state.references import Reference, References
 from tests.engine_path.hand_clock import HandClock
@@ -37,12 +39,22 @@ class Keeping:
     def __init__(self, line: StoreLine, results: Results, clock: HandClock | None = None) -> None:
         self.line, self.results, self.clock = line, results, clock or HandClock()
         self.references = References(line, self.clock.now_ms)
+        self.contents = Contents(line, clock=self.clock.now_ms)
         self.keeper = Keeper(results, self.references, Patience(self.clock, 0), self.clock, WEEK_S)
 
     def duty(self, replica: str = "a") -> Retention:
         """A replica's. Leases live by the store's own clock, so nothing here waits for the end of one."""
-        sweep, adopt = (Lease(self.line, f"{{kontext}}:duty:{name}", replica, 180_000) for name in ("sweep", "adopt"))
-        return Retention(sweep, adopt, self.keeper, Metrics("test", "test"), self.clock, Timing())
+        metrics = Metrics("test", "test")
+        return Retention(
+            duties_of(self.line, replica, Timing(), compacts=False),
+            Edits(self.line, replica, clock=self.clock.now_ms),
+            self.contents,
+            self.keeper,
+            Eraser(self.contents, self.keeper, metrics),
+            metrics,
+            self.clock,
+            Timing(),
+        )
 
     async def put(self, reference: Reference = HOUR, team: str = "growth") -> None:
         await self.keeper.put(team, "inputs", DIGEST, DATA, reference)

@@ -9,6 +9,7 @@ import pytest
 
 from gateway.keeper import Keeper
 from gateway.results import MissingPicture, Results, ResultsUnavailable
+from gateway.state import keys
 from gateway.state.references import MARK_MS, Reference
 from gateway.state.scripts import Step
 from tests.retention.keeping import DATA, DIGEST, HOUR, HOUR_S, NAME, WEEK_S, Keeping, Slow
@@ -130,7 +131,7 @@ async def test_what_a_dead_sweep_left_the_next_one_ends(
     keeping.forward(MARK_S)
     assert (await keeping.keeper.sweep(10)).deleted == 1
     assert not await keeping.is_there()
-    assert await keeping.references.oldest_due_ms() is None
+    assert await keeping.line.zcard(keys.PICTURES) == 0
 
 
 @pytest.mark.parametrize("die", DEATHS.values(), ids=list(DEATHS))
@@ -200,7 +201,7 @@ async def test_adopting_leaves_references_as_they_are(keeping: Keeping) -> None:
 # --- the duty ---------------------------------------------------------------------------------------------------------
 
 
-async def test_one_replica_sweeps_until_nothing_is_due_and_every_one_tells_how_late_it_is(keeping: Keeping) -> None:
+async def test_one_replica_sweeps_until_nothing_is_due_and_every_one_tells_when(keeping: Keeping) -> None:
     for number in range(150):
         await keeping.keeper.put("growth", "inputs", f"{number:064x}", b"x", HOUR)
     keeping.forward(HOUR_S + 60)
@@ -209,21 +210,39 @@ async def test_one_replica_sweeps_until_nothing_is_due_and_every_one_tells_how_l
     assert not await there.round()
     assert _read(here._metrics.registry, "kontext_pictures_deleted_total", why="over") == 150
     assert _read(here._metrics.registry, "kontext_picture_bytes_deleted_total", why="over") == 150
-    assert _read(here._metrics.registry, "kontext_sweep_overdue_seconds") == 0
-    await keeping.put()
-    keeping.forward(HOUR_S + 5)
+    assert _read(here._metrics.registry, "kontext_sweep_age_seconds") == 0
+    keeping.forward(65)
     await there.round()
-    assert _read(there._metrics.registry, "kontext_sweep_overdue_seconds") == 5
+    assert _read(there._metrics.registry, "kontext_sweep_age_seconds") == 65
+
+
+async def test_a_round_that_could_not_delete_everything_is_not_whole(
+    keeping: Keeping, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    duty = keeping.duty()
+    await duty.round()
+    await keeping.put()
+
+    async def away(name: str) -> None:
+        raise ResultsUnavailable(name)
+
+    monkeypatch.setattr(keeping.results, "remove", away)
+    for _ in range(2):
+        keeping.forward(HOUR_S)
+        with pytest.raises(ResultsUnavailable):
+            await duty.round()
+    await keeping.duty().round()
+    assert _read(duty._metrics.registry, "kontext_sweep_age_seconds") == 2 * HOUR_S
 
 
 async def test_the_store_is_looked_through_once_a_day(keeping: Keeping, results: Results) -> None:
     await keeping.duty().round()
     await results.put("growth", "inputs", DIGEST, DATA)
     await keeping.duty().round()
-    assert await keeping.references.oldest_due_ms() is None
+    assert await keeping.line.zcard(keys.PICTURES) == 0
     await keeping.line.delete("{kontext}:duty:adopt")
     await keeping.duty().round()
-    assert await keeping.references.oldest_due_ms() == keeping.clock.now_ms() + 1000 * WEEK_S
+    assert await keeping.line.zscore(keys.PICTURES, NAME) == keeping.clock.now_ms() + 1000 * WEEK_S
 
 
 def _read(registry, name: str, **labels: str) -> float:

@@ -178,7 +178,7 @@ async def test_nothing_is_left_of_a_picture_that_was_swept(
     await references.swept(NAME, marked.operation)
     assert await whole_store(store) == before
     assert await store.exists(keys.PICTURE + NAME) == 0
-    assert await references.oldest_due_ms() == clock() + HOUR_MS
+    assert await store.zrange(keys.PICTURES, 0, -1, withscores=True) == [(OTHER.encode(), clock() + HOUR_MS)]
 
 
 async def test_a_reference_and_a_sweep_at_one_moment_never_lose_a_picture(

@@ -18,6 +18,7 @@ from gateway.api.acceptance import Begun, begin, waited
 from gateway.api.context import Context, Given
 from gateway.api.documents import ImageEditOperation
 from gateway.api.edits import ended_problem
+from gateway.api.erase import erased
 from gateway.api.openai.answers import ImagesAnswer, completed_events, headers_of, images_answer
 from gateway.api.openai.errors import in_openais_shape
 from gateway.api.openai.requests import read_image_edit
@@ -101,6 +102,8 @@ async def _ended(context: Context, record: EditRecord, seconds: float) -> EditRe
 
 
 async def _answer(context: Context, record: EditRecord, asked: _Asked, root: str) -> ImagesAnswer:
+    if record.erase_ms:
+        raise erased()
     edit = await context.answers.edit(record, root)
     return images_answer(edit, record.finished_ms // 1000, asked.adjustments)
 

@@ -1,12 +1,12 @@
 -- Accept an edit and hold its money; where an attempt is given and its permit is free, open it in the same step.
 -- KEYS  1 the edit · 2 its owner's open edits · 3 replicas · 4 the permits of the attempt's account · 5 ledger
 --       · 6 the API key's open edits · 7 8 9 budgets of key, team, gateway (a window is put behind each)
---       · 10 that this acceptance was taken back · 11 the team's edits · 12 its events
+--       · 10 that this acceptance was taken back · 11 the team's edits · 12 its events · 13 contents to look at
 -- ARGV  1 now · 2 edit id · 3 owner · 4 epoch · 5 document · 6 attempt document ('': none) · 7 '1': it posts
 --       · 8 most permits ('': no limit) · 9 hold · 10 the attempt's price · 11 most the edit may cost ('': any)
 --       · 12 nine caps · 13 most open edits of the API key ('': any) · 14 claim's key ('': none) · 15 token
 --       · 16 fingerprint · 17 ms that the claim then lives ('': a day beyond the end, and the token must still be there)
---       · 18 refusal's key ('': none) · 19 20 rows of edit and attempt · 21 22 their events
+--       · 18 refusal's key ('': none) · 19 20 rows of edit and attempt · 21 22 their events · 23 ms until that
 -- Gives {'ok', now, 1 if the attempt is open}, {'lost_claim', now}, {'refused_before', now, until},
 --       {'too_many', now}, {'over_budget', now, account ('': the edit itself), cap, left}, {'fenced', …}, {'illegal', …}
 -- Operation id: the edit's id with its document. A repeat gives the first answer.
@@ -42,6 +42,7 @@ redis.call('HSET', edit, 'document', document, 'status', 'queued', 'owner', ARGV
 redis.call('ZADD', KEYS[2], text(now), id)
 redis.call('SADD', KEYS[6], id)
 redis.call('ZADD', KEYS[11], 0, id)
+redis.call('ZADD', KEYS[13], text(now + tonumber(ARGV[23])), id)
 watch(KEYS[3], ARGV[3], now)
 write_purse(purse)
 book(KEYS[5], ARGV[19], now, purse)

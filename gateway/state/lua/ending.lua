@@ -2,6 +2,8 @@
 -- stored time that counts.
 local DAY, LATER = 86400000, 3600000
 
+local CONCLUDED = set('succeeded', 'failed', 'refused', 'cancelled')
+
 -- Whether an attempt is unresolved, once attempt `number` (may be '') is `state`.
 local function any_unresolved(edit, number, state)
   for each = 1, tonumber(redis.call('HGET', edit, 'attempts') or '0') do

@@ -8,7 +8,8 @@ local AGAIN = 3600000
 local function holds_until(name, prefix, who, value, now)
   local given, after = string.match(value, '^(%d+) ?(%d*)$')
   if after == '' then return tonumber(given) end
-  local met = redis.call('HMGET', prefix .. who, 'status', 'finished')
+  local met = redis.call('HMGET', prefix .. who, 'status', 'finished', 'erase')
+  if met[3] then return 0 end
   if not met[1] then return tonumber(given) end
   if met[1] == 'queued' or met[1] == 'running' or met[1] == 'unresolved' then return now + AGAIN end
   if met[1] ~= 'succeeded' and string.find(name, '/results/', 1, true) then return 0 end

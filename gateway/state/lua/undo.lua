@@ -1,7 +1,7 @@
 -- Undo an acceptance that too few replicas of the store confirmed, or whose reply was lost, whether or not it took
 -- effect: from here on it cannot. Nothing of the edit was sent yet. One that another request has joined is kept.
 -- KEYS  1 the edit · 2 its owner's open edits · 3 ledger · 4 the API key's open edits
---       · 5 that this acceptance was taken back
+--       · 5 that this acceptance was taken back · 6 when edits' contents are looked at
 -- ARGV  1 now · 2 edit id · 3 owner · 4 epoch · 5 row
 -- Gives {'ok', now}, {'kept', now}, {'fenced', owner, epoch} or {'illegal', words}.
 -- Operation id: the edit's id. A repeat finds it gone.
@@ -31,6 +31,7 @@ redis.call('ZREM', KEYS[2], id)
 redis.call('SREM', KEYS[4], id)
 if met[7] then redis.call('ZREM', met[7], id) end
 if met[8] then redis.call('DEL', met[8]) end
+redis.call('ZREM', KEYS[6], id)
 redis.call('DEL', edit)
 redis.call('SET', KEYS[5], '1', 'PX', LATER)
 return {'ok', now}
