@@ -30,6 +30,7 @@ from gateway.client.models import Model
 from gateway.client.quotes import Quote
 from gateway.client.retry import Retry
 from gateway.client.spending import Spending
+from gateway.client.uploads import Upload
 from gateway.client.webhooks import Webhook, WebhookRefusedError, verify
 
 __all__ = [
@@ -62,6 +63,7 @@ __all__ = [
     "UnavailableError",
     "UnreachableError",
     "UnresolvedError",
+    "Upload",
     "Webhook",
     "WebhookRefusedError",
     "verify",

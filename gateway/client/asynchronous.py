@@ -23,8 +23,9 @@ from gateway.client.retry import Retry
 from gateway.client.saving import written
 from gateway.client.spending import Spending
 from gateway.client.steps import Call, Give, Open, Pause, Read, Reply, Send, Step, Steps, Told
+from gateway.client.uploads import Upload
 from gateway.client.wire import Address, lost_of, reply_of
-from gateway.client.wishes import Fields, Pictures, wish_of
+from gateway.client.wishes import Fields, Picture, Pictures, opened, wish_of
 
 T = TypeVar("T")
 DEFAULT = Retry()
@@ -97,6 +98,10 @@ class AsyncKontext:
         """The team's edits, newest first, fetched as they are iterated."""
         steps = self._protocol.list(status, tags or {}, since=since, until=until, policy=policy, tier=tier)
         return cast("AsyncGenerator[Edit]", self._iterate(steps))
+
+    async def upload(self, picture: Picture) -> Upload:
+        """Send a picture once, to be given to many edits."""
+        return await self._run(self._protocol.upload(await asyncio.to_thread(opened, picture)))
 
     async def models(self) -> tuple[Model, ...]:
         """What can be bought, cheapest tier first."""

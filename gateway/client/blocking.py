@@ -22,8 +22,9 @@ from gateway.client.retry import Retry
 from gateway.client.saving import written
 from gateway.client.spending import Spending
 from gateway.client.steps import Call, Give, Open, Pause, Read, Reply, Send, Step, Steps, Told
+from gateway.client.uploads import Upload
 from gateway.client.wire import Address, lost_of, reply_of
-from gateway.client.wishes import Fields, Pictures, wish_of
+from gateway.client.wishes import Fields, Picture, Pictures, opened, wish_of
 
 T = TypeVar("T")
 DEFAULT = Retry()
@@ -95,6 +96,10 @@ class Kontext:
         """The team's edits, newest first, fetched as they are iterated."""
         steps = self._protocol.list(status, tags or {}, since=since, until=until, policy=policy, tier=tier)
         return cast("Generator[Edit]", self._iterate(steps))
+
+    def upload(self, picture: Picture) -> Upload:
+        """Send a picture once, to be given to many edits."""
+        return self._run(self._protocol.upload(opened(picture)))
 
     def models(self) -> tuple[Model, ...]:
         """What can be bought, cheapest tier first."""

@@ -25,8 +25,9 @@ from gateway.client.following import Following
 from gateway.client.models import Model, Models
 from gateway.client.quotes import Quote
 from gateway.client.spending import Spending
-from gateway.client.steps import Call, Give, Reply, Steps
-from gateway.client.wishes import Wish, body_of
+from gateway.client.steps import Call, File, Give, Reply, Steps
+from gateway.client.uploads import Upload
+from gateway.client.wishes import Wish, body_of, upload_of
 
 T = TypeVar("T")
 EDITS = "/v1/edits"
@@ -140,6 +141,11 @@ class Protocol:
             if page.next is None:
                 return
             cursor = (("cursor", page.next),)
+
+    def upload(self, picture: File | str) -> Steps[Upload]:
+        """The same picture again is the same upload, so a repeat needs no key."""
+        call = Call(method="POST", path="/v1/images", body=upload_of(picture), patience_s=WAIT_S)
+        return _read((yield from self._asking.send(call)), Upload)
 
     def models(self) -> Steps[tuple[Model, ...]]:
         return (yield from self._got("/v1/models", Models)).data

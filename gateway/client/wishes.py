@@ -12,9 +12,10 @@ import msgspec
 from msgspec import Struct
 
 from gateway.client.steps import File, Form, Json
+from gateway.client.uploads import Upload
 
-Picture = str | PathLike[str] | bytes | BinaryIO
-"""A path, the picture itself, an open file, or as text an address, a data URI or a reference (`edit_…/0`)."""
+Picture = str | PathLike[str] | bytes | BinaryIO | Upload
+"""A path, the picture itself, an open file, an upload; as text an address, a data URI or a reference (`edit_…/0`)."""
 
 Pictures = Picture | Sequence[Picture]
 
@@ -60,15 +61,18 @@ def wish_of(prompt: str, images: Pictures, fields: Fields) -> Wish:
     several = [images] if isinstance(images, str | bytes) or not isinstance(images, Sequence) else images
     return Wish(
         fields={"prompt": prompt, **given, **(fields.get("extra") or {})},
-        images=tuple(_opened(image) for image in several),
-        mask=None if mask is None else _opened(mask),
+        images=tuple(opened(image) for image in several),
+        mask=None if mask is None else opened(mask),
     )
 
 
 _REFERENCE = re.compile(r"https?://|data:|edit_[\w-]+/\d+$|img_[\w-]+$")
 
 
-def _opened(picture: Picture) -> File | str:
+def opened(picture: Picture) -> File | str:
+    """Reads what is a file; text is for the gateway to fetch."""
+    if isinstance(picture, Upload):
+        return picture.id
     if isinstance(picture, str) and _REFERENCE.match(picture):
         return picture
     if isinstance(picture, bytes):
@@ -79,6 +83,12 @@ def _opened(picture: Picture) -> File | str:
 
 
 # --- the body -------------------------------------------------------------------------------------------------------
+
+
+def upload_of(picture: File | str) -> Json | Form:
+    if isinstance(picture, File):
+        return Form({}, (("image", picture),))
+    return Json(msgspec.json.encode({"image": picture}))
 
 
 def body_of(wish: Wish) -> Json | Form:

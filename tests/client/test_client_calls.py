@@ -78,6 +78,18 @@ async def test_a_mask_as_a_file_beside_a_picture_as_text_arrives(caller: Caller,
     assert why["runware/kontext-pro"] == "mask"
 
 
+async def test_a_picture_is_uploaded_once_and_given_to_many_edits(caller: Caller, stage: Stage) -> None:
+    upload = await caller("upload", PHOTO)
+    assert (upload.width, upload.height) == (480, 320)
+    assert (await caller("upload", f"{stage.pictures_url}/photo.jpg")).id.startswith("img_")
+    assert (await caller("upload", PHOTO)).id == upload.id
+    for picture_ in (upload, upload.id, [upload]):
+        edit = await caller("edit", prompt(), picture_, policy="preview")
+        assert (edit.status, edit.images[0].width) == ("succeeded", 480)
+    of_an_edit = await caller("edit", prompt(), f"{edit.id}/0", policy="preview")
+    assert of_an_edit.status == "succeeded"
+
+
 async def test_an_inline_picture_is_read_without_an_address(caller: Caller, stage: Stage) -> None:
     for delivery in ("base64", "data_uri"):
         edit = await caller("edit", prompt(), PHOTO, policy="preview", output={"delivery": delivery})

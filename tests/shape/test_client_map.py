@@ -9,11 +9,13 @@ from gateway.api.problems import KINDS
 from gateway.api.quotes import BudgetAnswer, QuoteAnswer, QuotedExclusion, QuotedOffer
 from gateway.api.requests import EditRequest
 from gateway.api.routing import AttemptAnswer, CandidateAnswer, RoutingAnswer
+from gateway.api.uploads import UploadAnswer
 from gateway.client.edits import Attempt, Candidate, Cost, Edit, EditProblem, Image, Routing
 from gateway.client.errors import BY_KIND, BY_STATUS
 from gateway.client.models import Model, Price
 from gateway.client.quotes import Budget, Exclusion, Quote
 from gateway.client.quotes import QuotedOffer as Offered
+from gateway.client.uploads import Upload
 from gateway.client.wishes import Fields
 
 PAIRS: list[tuple[type[msgspec.Struct], type[msgspec.Struct]]] = [
@@ -40,6 +42,10 @@ def test_the_client_reads_every_field_that_is_served(served: type[msgspec.Struct
 
 def test_a_model_is_read_but_for_what_openai_calls_it() -> None:
     assert set(ModelAnswer.__struct_fields__) - set(Model.__struct_fields__) == {"object", "created", "owned_by"}
+
+
+def test_an_upload_is_read_but_for_what_it_is() -> None:
+    assert set(UploadAnswer.__struct_fields__) - set(Upload.__struct_fields__) == {"object"}
 
 
 def test_every_field_that_can_be_asked_for_has_a_type() -> None:
