@@ -46,7 +46,6 @@ class Reader:
     def __init__(self) -> None:
         self._rest = b""
         self._name, self._id, self._data = "", "", list[bytes]()
-        self.retry_s: float | None = None
 
     def feed(self, chunk: bytes) -> Iterator[Event]:
         *lines, self._rest = (self._rest + chunk).replace(b"\r\n", b"\n").split(b"\n")
@@ -67,7 +66,5 @@ class Reader:
                 self._id = value.decode()
             case b"data":
                 self._data.append(value)
-            case b"retry" if value.isdigit():
-                self.retry_s = int(value) / 1000
-            case _:  # a comment, or a field that nobody knows: the standard passes over both
+            case _:  # a comment, `retry` (`Retry` has its own pauses), or what nobody knows
                 pass
