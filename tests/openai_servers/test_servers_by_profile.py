@@ -46,7 +46,7 @@ offers = [{offers}]
 policy = "street"
 keys = [{{ hash = "{key}", scopes = ["edit", "read", "admin"] }}]
 [state]
-dir = "state"
+dir = "."
 """
 
 
