@@ -70,7 +70,7 @@ class Stock:
             return None
 
     def _image(self, team: str, record: EditRecord, number: int) -> Image | None:
-        if record.team != team or record.status is not Status.SUCCEEDED or record.end is None:
+        if record.team != team or record.status is not Status.SUCCEEDED or record.end is None or record.erase_ms:
             return None
         is_over = record.pictures_until_s(self._keeper.keep_s) < self._clock.now_ms() / 1000
         return None if is_over or number >= len(record.end.images) else record.end.images[number]

@@ -133,3 +133,11 @@ async def test_a_repeat_of_the_request_is_given_the_erased_edit_and_no_new_one(s
     await erase(stage, edit)
     again = await asked()
     assert (again["id"], again["content"], again["images"][0]["url"]) == (edit["id"], "erased", None)
+
+
+async def test_no_edit_is_made_of_a_picture_that_was_erased_though_another_edit_still_has_it(stage: Stage) -> None:
+    image = photo()
+    first, second = await edited(stage, images=[image]), await edited(stage, images=[image])
+    await erase(stage, first)
+    assert (await stage.post(policy="preview", images=[f"{first['id']}/0"])).status_code == 422
+    assert (await stage.post(policy="preview", images=[f"{second['id']}/0"])).status_code == 200
