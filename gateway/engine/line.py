@@ -232,6 +232,10 @@ class Line:
         if not account.waiting:
             account.stalled_until_s.clear()
         self._wake(account)
+        if self._next(account) is None:
+            # It may have been the one who kept an eye on the clock for all whose offers take nothing now.
+            for line in account.waiting.values():
+                line[0].woken.set()
 
     def _sweep(self, account: _Account) -> None:
         for ticket in (ticket for line in account.waiting.values() for ticket in line if ticket.until_s <= self.now_s):

@@ -1,15 +1,19 @@
 """Who waits for a place gets it in turn, team by team; who would wait too long is not let in; who is unwanted goes."""
 
+from contextlib import ExitStack
+
 import pytest
 from msgspec.structs import replace
 
 from adapters.contract import Edit, HttpReply
+from gateway.current import Current
+from gateway.engine.line import Line
 from gateway.engine.overload import Overloaded, Reason
 from gateway.state.records import EditRecord, Status
 from gateway.state.scripts import Step
 from tests.engine_path.runware_lines import pictures, submitted
 from tests.engine_path.script import RUNWARE, Request, as_json
-from tests.engine_path.stage import INPUT, RUNFLOW_PRO, RUNWARE_PRO, Replica, Stage
+from tests.engine_path.stage import INPUT, RUNFLOW_PRO, RUNWARE_PRO, Replica, Stage, configured
 
 OTHERS = '[teams.others]\npolicy = "any"\nshare = 1'
 ONE = "max_concurrency = 1"
@@ -115,3 +119,17 @@ async def test_a_dropped_edit_ends_at_once_for_nothing_and_the_next_moves_up(sta
     assert (ended.status, ended.attempts, ended.end and ended.end.cost_micro) == (Status.CANCELLED, (), 0)
     assert not replica.engine.drop(first.id), "what has a place goes on"
     await all_go_on(stage, replica, first, waiting)
+
+
+@pytest.mark.parametrize("team", ["growth", "others"])
+async def test_when_who_kept_the_time_leaves_another_one_keeps_it(stage: Stage, team: str):
+    """Offers that take nothing now are asked again after a while, by the first in line; if it ends before, the others
+    would wait for nobody."""
+    line, kind = Line(Current(configured(stage.folder, team=OTHERS)), stage.clock), (RUNWARE_PRO,)
+    with ExitStack() as stack:
+        with line.joined("a", "growth", kind, 5.0) as first:
+            second = stack.enter_context(line.joined("b", team, kind, 5.0))
+            first.stall(5.0)
+            assert not second.woken.is_set()
+        assert second.woken.is_set()
+        assert second.wait_s == 5.0
