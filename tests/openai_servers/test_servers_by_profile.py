@@ -3,10 +3,7 @@ meant, and nothing of the server comes back."""
 
 import base64
 import io
-import socket
-from asyncio import create_task
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -14,13 +11,13 @@ from typing import Any
 import httpx
 import pytest
 import pytest_asyncio
-import uvicorn
 from PIL import Image
 
 from gateway.configuration import load
 from gateway.local.app import create_app
 from gateway.secret import key_hash
 from gateway.server import serving
+from tests.end_to_end.listening import listening
 from tests.end_to_end.stage import eventually
 from tests.engine import state_folder
 from tests.openai_servers.stubs import RED, STUBS, Street
@@ -104,17 +101,6 @@ async def gateway() -> AsyncGenerator[Gateway]:
         headers = {"authorization": f"Bearer {KEY}", "prefer": "wait=30"}
         async with serving(settings) as url, httpx.AsyncClient(base_url=url, headers=headers, timeout=60) as http:
             yield Gateway(http, street)
-
-
-@asynccontextmanager
-async def listening(app: Any) -> AsyncGenerator[int]:  # Any: ASGI apps are typed in as many ways as there are
-    """The port at which `app` takes requests."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = uvicorn.Server(uvicorn.Config(app, ws="none", lifespan="off", log_config=None))
-        running = create_task(server.serve([listener]))
-        yield listener.getsockname()[1]
-        server.should_exit = True
-        await running
 
 
 def png(image: Image.Image, **options: Any) -> bytes:

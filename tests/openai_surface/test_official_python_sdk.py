@@ -242,7 +242,7 @@ async def test_what_cannot_be_done_is_refused_before_money_moves(stage: Stage, w
     [
         ("GET", "/v1/images/edits", 405, "method_not_allowed"),
         ("POST", "/v1/images/edits/x", 404, "not_found"),
-        ("POST", "/v1/images/generations", 404, "not_found"),
+        ("POST", "/v1/images/generations", 405, "method_not_allowed"),  # as an upload's id, it can be read
     ],
 )
 async def test_the_frameworks_own_refusals_have_the_shape_too(

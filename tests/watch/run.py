@@ -15,11 +15,13 @@ import structlog
 
 from gateway.configuration import load
 from gateway.engine.timing import Timing
+from gateway.local.app import create_app
 from gateway.observe.log import processors
 from gateway.observe.redaction import Redaction
 from gateway.rehearsal.server import Rehearsal
 from gateway.server import serving
 from gateway.settings import Settings
+from tests.end_to_end.listening import listening
 from tests.end_to_end.receiver import Receiver
 from tests.end_to_end.stage import (
     KEY,
@@ -51,6 +53,10 @@ TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
 EXTRA = """
 [metrics]
 port = {port}
+
+[providers.own]
+adapter = "openai_images"
+base_url = "http://127.0.0.1:{own}/v1"
 
 [budget]
 month_usd = "100.00"
@@ -187,12 +193,13 @@ async def ran() -> AsyncGenerator[Run]:
         Rehearsal.serve(seconds=SECONDS, fast=True, key=PROVIDER_KEY) as rehearsal,
         picture_server() as pictures,
         Receiver.serve() as hooks,
+        listening(create_app()) as own,
         state_folder() as folder,
         httpx.AsyncClient(timeout=30) as http,
     ):
         with closed_port() as closed, silent_port() as silent, logged() as log:
             path = configuration(folder, rehearsal, pictures=pictures, closed=closed, silent=silent, hooks=hooks.port)
-            settings = configured(path)
+            settings = configured(path, own)
             async with _watched(folder, settings, http) as prometheus, serving(settings, timing=TIMING) as url:
                 if prometheus is not None:
                     await prometheus.ready()
@@ -202,9 +209,9 @@ async def ran() -> AsyncGenerator[Run]:
                 yield run
 
 
-def configured(path: Path) -> Settings:
+def configured(path: Path, own: int) -> Settings:
     (path.parent / "server.secret").write_text(SERVER_SECRET)
-    text = path.read_text() + EXTRA.format(port=free_port())
+    text = path.read_text() + EXTRA.format(port=free_port(), own=own)
     path.write_text(f'[server]\nsecret = "file:server.secret"\n\n{text}')
     return load(path, {}, today())
 
