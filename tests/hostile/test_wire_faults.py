@@ -358,7 +358,7 @@ async def test_a_message_is_sent_until_it_is_taken_and_always_under_its_id(
         await edits.finish(record, end(Status.FAILED), None)
         for _ in range(3):
             await postman.round()
-            await postman.rest(5)
+            await postman.rest(30)
             clock.forward(600)
         (delivery,) = await deliveries.newest(endpoint, "", 10)
         assert len(set(ids)) == 1
