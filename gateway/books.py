@@ -13,7 +13,6 @@ from gateway.ledger.restore import restoration
 from gateway.observe import log
 from gateway.settings import Settings
 from gateway.state.budgets import Budgets
-from gateway.task import end
 
 
 class BooksRefused(Exception):  # noqa: N818 - the name is the fact
@@ -66,5 +65,4 @@ async def drained(outbox: Outbox) -> AsyncGenerator[None]:
     try:
         yield
     finally:
-        await end(task)
-        await outbox.aclose()
+        await outbox.finish(task)

@@ -29,7 +29,7 @@ class RowRefused(Exception):  # noqa: N818 - the name is the fact
     """The database cannot hold a row of this batch: a number too large, a text with a NUL."""
 
 
-def connect(url: str, *, busy_s: float = 5.0) -> AsyncEngine:
+def connect(url: str, *, busy_s: float = 10.0) -> AsyncEngine:
     """An engine that has not connected yet. `busy_s`: how long a writer waits for another one of a SQLite file.
 
     Raises `LedgerRefused` for an address that names neither database.
@@ -125,5 +125,6 @@ def _is_rows_fault(error: Exception) -> bool:
 
 
 def _name(error: Exception) -> str:
-    cause = error.orig if isinstance(error, DBAPIError) else None
-    return type(cause or error).__name__
+    """The kind of error, by SQLite's own name where it has one: SQLITE_BUSY and SQLITE_FULL ask for different hands."""
+    cause = (error.orig if isinstance(error, DBAPIError) else None) or error
+    return str(getattr(cause, "sqlite_errorname", None) or type(cause).__name__)

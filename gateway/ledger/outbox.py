@@ -6,7 +6,9 @@ restart, and removing one that still has entries would lose them. Whatever a pro
 any other once it is stale; taking it twice costs a write that changes nothing.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, TypeAlias, cast
 
 from msgspec import Struct
@@ -23,11 +25,13 @@ from gateway.ledger.rows import Row
 from gateway.observe import log
 from gateway.state import keys
 from gateway.state.connection import StoreUnavailable, unavailable
+from gateway.task import end
 
 STREAM = keys.LEDGER
 ASIDE = f"{keys.LEDGER}:aside"
 _GROUP, _CONSUMER = "books", "drain"
 _REST_S, _LONGEST_PAUSE_S = 0.5, 30.0
+_FINISH_S = 5.0  # how long an ending gateway waits for the batch that is under way
 
 RawEntries: TypeAlias = "Sequence[tuple[bytes, Mapping[bytes, bytes]]]"
 
@@ -57,6 +61,7 @@ class Outbox:
         self._store, self._book, self._clock = store, book, clock
         self._stale_ms, self._failed = stale_ms, failed
         self._failures = 0
+        self._batch = asyncio.Lock()
 
     async def run(self) -> None:
         """Drains for ever, until it is cancelled. After a failure it pauses, longer each time, and goes on."""
@@ -89,6 +94,10 @@ class Outbox:
 
         Raises `LedgerUnavailable` and `StoreUnavailable`: nothing is lost then, and the next call goes on.
         """
+        async with self._batch:
+            return await self._drain_once()
+
+    async def _drain_once(self) -> int:
         entries = [entry(raw_id, fields) for raw_id, fields in await self._take()]
         if not entries:
             return 0
@@ -96,6 +105,15 @@ class Outbox:
         refused = await self._write([each for each in entries if each.row is not None])
         await self._forget(entries, [*unread, *refused])
         return len(entries)
+
+    async def finish(self, run: asyncio.Task[None]) -> None:
+        """Ends the task that runs this between two batches, and closes. A cancel within a batch would leave the rows
+        that it took to another process, and to that one only when they are stale."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_FINISH_S), self._batch:
+                await end(run)
+        await end(run)
+        await self.aclose()
 
     async def aclose(self) -> None:
         """Writes what is there, if it can; what it cannot, the next process will."""

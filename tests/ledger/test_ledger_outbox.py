@@ -59,6 +59,19 @@ class DyingBook(Book):
         raise KeyboardInterrupt
 
 
+class SlowBook(Book):
+    """Writes when it is let to."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(connect(url))
+        self.entered, self.let = asyncio.Event(), asyncio.Event()
+
+    async def write(self, rows: Sequence[Row]) -> None:
+        self.entered.set()
+        await self.let.wait()
+        await super().write(rows)
+
+
 async def put(store: Redis, rows: Sequence[Row]) -> None:
     pipe = store.pipeline()
     for row in rows:
@@ -178,6 +191,24 @@ async def test_a_closing_gateway_writes_what_is_there_and_leaves_what_it_cannot(
     await outbox.aclose()
     assert (await outbox.backlog()).rows == 4
     hand.execute("COMMIT")
+
+
+async def test_a_closing_gateway_lets_the_batch_that_is_under_way_reach_the_books(
+    store: Redis, url: str, book: Book
+) -> None:
+    slow = SlowBook(url)
+    outbox = Outbox(store, slow, HandClock())
+    await put(store, told(1))
+    run = asyncio.create_task(outbox.run())
+    await slow.entered.wait()
+    closing = asyncio.create_task(outbox.finish(run))
+    await asyncio.sleep(0)
+    slow.let.set()
+    await closing
+    await slow.aclose()
+    assert run.cancelled()
+    assert len(await ids(book)) == 4
+    assert (await outbox.backlog()).rows == 0
 
 
 BAD: dict[str, dict[Any, Any]] = {
