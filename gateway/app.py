@@ -238,7 +238,7 @@ async def _open(settings: Settings, clock: Clock, timing: Timing, stack: AsyncEx
     outbox = Outbox(store, book, clock, failed=metrics.ledger_errors.inc)
     await stack.enter_async_context(drained(outbox))
     results = Results.open(settings.results_url)
-    egress = Egress.open(allow_hosts=settings.allow_hosts)
+    egress = Egress.open(allow_hosts=settings.allow_hosts, proxy=settings.proxy.reveal() if settings.proxy else None)
     stack.push_async_callback(egress.aclose)
     _mount(egress)
     pool = Pool()

@@ -32,6 +32,7 @@ FIXED = (
     "uploads_s",
     "prompts_s",
     "allow_hosts",
+    "proxy",
     "metrics",
     "clients",
 )
@@ -111,7 +112,7 @@ class Reloader:
 def changed(before: Settings, found: Settings) -> list[str]:
     """The fields that differ and cannot be replaced in a running process."""
     fields = [name for name in FIXED if getattr(before, name) != getattr(found, name)]
-    if [one.reveal() for one in before.secrets] != [one.reveal() for one in found.secrets]:
+    if before.secrets != found.secrets:
         fields.append("server.secret")
     return fields
 

@@ -53,7 +53,8 @@ def _is_loopback(host: str) -> bool:
 
 def _readable(settings: Settings) -> Iterator[Danger]:
     accounts = [provider.key for provider in settings.providers.values() if provider.key is not None]
-    for secret in (*settings.secrets, *accounts):
+    proxies = [settings.proxy] if settings.proxy is not None else []
+    for secret in (*settings.secrets, *accounts, *proxies):
         if secret.exposed is not None:
             yield Danger("readable_keys", f"every user of this machine can read {secret.exposed}", _chmod(secret))
 

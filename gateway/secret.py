@@ -4,7 +4,7 @@ import contextlib
 import stat
 from collections.abc import Callable, Mapping
 from hashlib import sha256
-from hmac import digest
+from hmac import compare_digest, digest
 from pathlib import Path
 
 
@@ -23,6 +23,12 @@ class Secret:
     def derive(self, purpose: str) -> bytes:
         """A 32-byte key for one purpose, so that no two uses share one."""
         return digest(self._text.encode(), purpose.encode(), "sha256")
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and compare_digest(self._text.encode(), other._text.encode())
+
+    def __hash__(self) -> int:
+        return hash(self._text)
 
     def __repr__(self) -> str:
         return "Secret(…)"

@@ -88,7 +88,12 @@ class ResultsSection(Section, frozen=True, kw_only=True):
 
 
 class EgressSection(Section, frozen=True, kw_only=True):
+    """`allow_hosts`: `host:port`s that may have private addresses. `proxy`: a forward proxy for all calls but those to
+    `allow_hosts`, as `http://HOST:PORT`; with a password in it by reference (`env:NAME`, `file:PATH`). It resolves
+    names itself, and must itself refuse private addresses."""
+
     allow_hosts: tuple[str, ...] = ()
+    proxy: str | None = None
 
 
 class LimitsSection(Section, frozen=True, kw_only=True):

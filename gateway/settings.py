@@ -88,6 +88,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     secrets: tuple[Secret, ...]
     engine: Path | None
     allow_hosts: tuple[str, ...]
+    proxy: Secret | None = None
     limits: Limits
     retention_s: float
     uploads_s: float = 86_400.0
@@ -112,6 +113,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         """For the sink that must keep them out of every line, and for nothing else."""
         keys = [provider.key for provider in self.providers.values() if provider.key is not None]
         keys += [secret for provider in self.providers.values() for secret in provider.callback_secrets]
+        keys += [self.proxy] if self.proxy else []
         return (*(secret.reveal() for secret in (*keys, *self.secrets)), self.development_key or "")
 
     @property

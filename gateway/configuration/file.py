@@ -17,6 +17,7 @@ from gateway.configuration.limits import limits
 from gateway.configuration.place import SettingsError, converted, listed
 from gateway.configuration.policies import policy
 from gateway.configuration.providers import provider, secret
+from gateway.configuration.proxy import proxy
 from gateway.configuration.teams import budget, team
 from gateway.secret import Secret, key_hash
 from gateway.sections import ALL_SCOPES, File
@@ -107,6 +108,7 @@ def _resolve(file: File, base: Path, env: Mapping[str, str], development_key: st
         secrets=_secrets(file, env, base),
         engine=Path(env["KONTEXT_ENGINE"]) if env.get("KONTEXT_ENGINE") else None,
         allow_hosts=file.egress.allow_hosts,
+        proxy=proxy(file.egress, env, base),
         limits=limits(file.limits),
         retention_s=_retention_s(file),
         uploads_s=_uploads_s(file),

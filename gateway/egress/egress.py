@@ -21,6 +21,7 @@ from adapters.contract import HttpReply
 from gateway.egress.engine_errors import AddressRefused, was_sent
 from gateway.egress.errors import AnswerRefused, EgressError, MaybeSent, NotSent, Reason, Refused
 from gateway.egress.profiles import Profile, Rule, named_hosts
+from gateway.egress.proxy import ForwardProxy
 from gateway.egress.resolver import CheckedResolver, Lookup
 from gateway.egress.targets import Target, literal
 from gateway.egress.transport import AiohttpTransport, Stage
@@ -57,21 +58,24 @@ class Call(Struct, frozen=True):
 class Lane:
     """One profile's rule and connections."""
 
-    def __init__(self, profile: Profile, allowed: frozenset[str], lookup: Lookup | None) -> None:
-        self.rule = Rule.of(profile, allowed)
-        self._resolver = CheckedResolver(self.rule.named, lookup)
-        self._pooled = AiohttpTransport(self._resolver, connect_s=profile.connect_s)
-        self._fresh = AiohttpTransport(self._resolver, connect_s=profile.connect_s, reuse=False)
+    def __init__(
+        self, profile: Profile, allowed: frozenset[str], lookup: Lookup | None, proxy: ForwardProxy | None
+    ) -> None:
+        self.rule, self._proxy = Rule.of(profile, allowed), proxy
+        # The proxy's own address is a private one, and only the connector asks for it: no rule lets a URL name it.
+        self._resolver = CheckedResolver(self.rule.named | ({proxy.authority} if proxy else set[str]()), lookup)
+        self._pooled = AiohttpTransport(self._resolver, connect_s=profile.connect_s, proxy=proxy)
+        self._fresh = AiohttpTransport(self._resolver, connect_s=profile.connect_s, proxy=proxy, reuse=False)
 
     def transport(self, *, fresh: bool) -> httpx.AsyncBaseTransport:
         return self._fresh if fresh else self._pooled
 
     async def look_up(self, target: Target) -> None:
         """Raises `AddressRefused` or `OSError` where a connection would not even be tried."""
-        if literal(target.host) is None:
-            await self._resolver.resolve(target.host, target.port)
-        else:
+        if literal(target.host) is not None:
             self._resolver.check(target.host, target.port, (target.host,))
+        elif self._proxy is None or not self._proxy.carries(target.authority):
+            await self._resolver.resolve(target.host, target.port)
 
     async def aclose(self) -> None:
         async with AsyncExitStack() as stack:
@@ -95,18 +99,23 @@ class Mount(httpx.AsyncBaseTransport):
 class Egress:
     """Made once per process, in its event loop; `aclose` when all calls have ended."""
 
-    def __init__(self, allowed: frozenset[str], lookup: Lookup | None) -> None:
+    def __init__(self, allowed: frozenset[str], lookup: Lookup | None, proxy: ForwardProxy | None) -> None:
         self._allowed = allowed
         self._lookup = lookup
+        self._proxy = proxy
         self._lanes: dict[Profile, Lane] = {}
         self._mounts: dict[str, Mount] = {}
         self._closed = False
 
     @classmethod
-    def open(cls, *, allow_hosts: Iterable[str] = (), lookup: Lookup | None = None) -> "Egress":
+    def open(
+        cls, *, allow_hosts: Iterable[str] = (), lookup: Lookup | None = None, proxy: str | None = None
+    ) -> "Egress":
         """`allow_hosts`: `host:port`s that may have private addresses. `lookup` resolves names, in place of the
-        system. Raises `ValueError` for an entry that is not a host and a port."""
-        return cls(named_hosts(allow_hosts), lookup)
+        system. `proxy`: the URL of a forward proxy, for all but `allow_hosts`. Raises `ValueError` for an entry that is
+        not a host and a port, and for a proxy that is not one."""
+        allowed = named_hosts(allow_hosts)
+        return cls(allowed, lookup, ForwardProxy.parse(proxy, allowed) if proxy else None)
 
     def mount(self, base: str, app: AsgiApp, *, prefix: str = "") -> None:
         """Calls under `base` (like `embedded:preview`) go to `app`, for profiles whose own base that is; no other
@@ -179,7 +188,7 @@ class Egress:
         if lane is None:
             if self._closed:
                 raise RuntimeError("the egress is closed")
-            lane = self._lanes[profile] = Lane(profile, self._allowed, self._lookup)
+            lane = self._lanes[profile] = Lane(profile, self._allowed, self._lookup, self._proxy)
         return lane
 
     async def aclose(self) -> None:

@@ -13,6 +13,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 
 from gateway.egress.addresses import all_public
 from gateway.egress.engine_errors import AddressRefused
+from gateway.egress.targets import authority
 
 Lookup = Callable[[str, int], Awaitable[Sequence[str]]]
 """From a name and a port to all of its addresses, as text. Raises `OSError` where there are none."""
@@ -48,8 +49,7 @@ class CheckedResolver(AbstractResolver):
 
     def check(self, host: str, port: int, addresses: Sequence[str]) -> None:
         """Raises `AddressRefused` unless every address may be talked to."""
-        authority = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        if authority not in self._named and not all_public(addresses):
+        if authority(host, port) not in self._named and not all_public(addresses):
             raise AddressRefused("the host has an address that is not public")
 
     async def resolve(

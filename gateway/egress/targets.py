@@ -36,7 +36,7 @@ class Target(Struct, frozen=True):
 
     @property
     def authority(self) -> str:
-        return f"{_bracketed(self.host)}:{self.port}"
+        return authority(self.host, self.port)
 
     @property
     def url(self) -> str:
@@ -59,12 +59,17 @@ def parse_url(text: str) -> Target:
     return Target(scheme, host, PORTS[scheme] if port is None else port, path)
 
 
+def authority(host: str, port: int) -> str:
+    """`host:port`, by which rules know a place."""
+    return f"{_bracketed(host)}:{port}"
+
+
 def parse_authority(text: str) -> str:
     """A configured `host:port` in its normal form. Raises `Refused` for anything else, a missing port included."""
     host, port = _split_authority(text)
     if port is None:
         raise Refused(Reason.PORT, "a host named here needs its port, like gpu-box:8000")
-    return f"{_bracketed(host)}:{port}"
+    return authority(host, port)
 
 
 def _split_authority(text: str) -> tuple[str, int | None]:

@@ -17,8 +17,9 @@ import httpx
 from yarl import URL
 
 from gateway.egress.engine_errors import AddressRefused, translate
+from gateway.egress.proxy import ForwardProxy
 from gateway.egress.resolver import CheckedResolver
-from gateway.egress.targets import literal
+from gateway.egress.targets import authority, literal
 
 _HEADER_BYTES = 16_384  # of one header line, and of the status line
 _HEADER_COUNT = 128
@@ -40,10 +41,12 @@ class Stage:
 
 
 class AiohttpTransport(httpx.AsyncBaseTransport):
-    """One pool of connections. `reuse=False` makes a connection per call."""
+    """One pool of connections. `reuse=False` makes a connection per call. What `proxy` carries goes through it."""
 
-    def __init__(self, resolver: CheckedResolver, *, connect_s: float, reuse: bool = True) -> None:
-        self._resolver = resolver
+    def __init__(
+        self, resolver: CheckedResolver, *, connect_s: float, reuse: bool = True, proxy: ForwardProxy | None = None
+    ) -> None:
+        self._resolver, self._proxy = resolver, proxy
         self._session = _session(resolver, connect_s, reuse=reuse)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -59,15 +62,18 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
     async def _exchange(self, request: httpx.Request, stage: Stage) -> aiohttp.ClientResponse:
         # Already in normal form: yarl must not touch the escapes of a signed link again.
         url = URL(str(request.url), encoded=True)
-        host = url.raw_host or ""
+        host, port = url.raw_host or "", url.port or 0
         if literal(host) is not None:  # aiohttp asks no resolver about these
-            self._resolver.check(host, url.port or 0, (host,))
+            self._resolver.check(host, port, (host,))
+        proxy = self._proxy if self._proxy and self._proxy.carries(authority(host, port)) else None
         return await self._session.request(
             request.method,
             url,
-            headers=_headers(request),
+            headers=[*_headers(request), *(proxy.headers.items() if proxy and url.scheme == "http" else ())],
             data=_data(request),
             allow_redirects=False,
+            proxy=proxy.url if proxy else None,
+            proxy_headers=proxy.headers if proxy else None,
             trace_request_ctx=stage,
         )
 
