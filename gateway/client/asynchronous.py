@@ -91,6 +91,11 @@ class AsyncKontext:
         """Cancel an edit. What a provider has taken it goes on with (`cancel_requested`), and is paid for."""
         return await self._run(self._protocol.cancel(edit_id))
 
+    async def erase(self, edit_id: str) -> Edit:
+        """Erase an ended edit's pictures and prompt now. `content` is then `erased`, or `erasing` where the prompt is
+        needed until its money is known."""
+        return await self._run(self._protocol.erase(edit_id))
+
     def list(
         self, *, status: Sequence[str] = (), since: datetime | None = None, until: datetime | None = None,
         policy: str | None = None, tier: str | None = None, tags: Mapping[str, str] | None = None,

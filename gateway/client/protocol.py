@@ -83,6 +83,12 @@ class Protocol:
             raise
         return _read(reply, Edit)
 
+    def erase(self, edit_id: str) -> Steps[Edit]:
+        reply = yield from self._asking.send(
+            Call(method="DELETE", path=f"{EDITS}/{edit_id}/content", patience_s=WAIT_S)
+        )
+        return _read(reply, Edit)
+
     def picture(self, image: Image) -> Steps[bytes]:
         """Checked against its digest."""
         text = image.base64 or (image.data_uri or "").partition(",")[2]

@@ -20,6 +20,7 @@ from gateway.client import (
     NoOfferError,
     NotFoundError,
     OverBudgetError,
+    ProblemError,
     RefusedError,
     StillRunningError,
     UnauthorizedError,
@@ -150,6 +151,20 @@ async def test_a_running_edit_is_cancelled_and_says_what_it_costs(caller: Caller
     done = await caller("edit", prompt(), PHOTO, policy="preview")
     with pytest.raises(AlreadyEndedError):
         await caller("cancel", done.id)
+
+
+async def test_an_ended_edit_is_erased_and_one_that_goes_on_is_not(caller: Caller, stage: Stage) -> None:
+    done = await caller("edit", prompt(), PHOTO)
+    for _ in range(2):
+        erased = await caller("erase", done.id)
+        assert (erased.id, erased.status, erased.content) == (done.id, "succeeded", "erased")
+    with pytest.raises(ProblemError, match="erased"):
+        await caller("picture", done.images[0])
+    stage.rehearsal.faults.add("runware", "slow", seconds=1.0)
+    begun = await caller("submit", prompt(), PHOTO)
+    with pytest.raises(ProblemError, match="its content"):
+        await caller("erase", begun.id)
+    await caller("wait", begun.id)
 
 
 async def test_a_wait_that_is_over_names_the_edit_that_goes_on(caller: Caller, stage: Stage) -> None:
