@@ -12,17 +12,18 @@ from msgspec import Meta, Struct
 from adapters.contract import ImageFormat
 from gateway.api.openai.requests import ImageEditRequest
 from gateway.api.requests import EditRequest, Reference
-from gateway.state.endpoints import Receives
+from gateway.state.endpoints import Receives, Told
 
 _TEMPLATE = "#/components/schemas/{name}"
 
 
 class EndpointRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An endpoint. `receives`: `all` is told the end of every edit of the team, `named` that of those whose
-    `webhook_url` lies under it."""
+    `webhook_url` lies under it. `events`: of these ends alone; left out, of every one."""
 
     url: Annotated[str, Meta(min_length=9, max_length=2048, description="an https address on the public internet")]
     receives: Receives = Receives.ALL
+    events: Annotated[tuple[Told, ...], Meta(min_length=1)] | None = None
 
 
 class UploadRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

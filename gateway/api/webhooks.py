@@ -14,7 +14,7 @@ from gateway.api.requests import AnyRequest, decoded, invalid
 from gateway.clock import iso
 from gateway.egress import Refused
 from gateway.observe import log
-from gateway.state.endpoints import MOST_OF_A_TEAM, Endpoint, Receives, TooManyEndpoints
+from gateway.state.endpoints import MOST_OF_A_TEAM, Endpoint, Receives, Told, TooManyEndpoints
 from gateway.webhooks.registrar import Changed, Registered
 
 _ID = re.compile(r"we_[0-9a-f]{32}")
@@ -31,6 +31,7 @@ class EndpointAnswer(Struct, frozen=True, kw_only=True):
     id: str
     url: str
     receives: Receives
+    events: tuple[Told, ...]
     status: Literal["enabled", "disabled"]
     reason: str | None
     disabled_at: str | None
@@ -56,7 +57,7 @@ async def create_endpoint(request: AnyRequest, context: Given) -> EndpointSecret
     key = context.gate.caller(request, "edit")
     wanted = decoded(await request.body(), EndpointRequest)
     try:
-        endpoint = await context.registrar.register(key.team, wanted.url, wanted.receives)
+        endpoint = await context.registrar.register(key.team, wanted.url, wanted.receives, wanted.events or ())
     except Refused as refused:
         invalid("url", str(refused), EXPECTED_URL)
     except Registered as there:
@@ -129,6 +130,7 @@ def _answer(context: Context, endpoint: Endpoint) -> EndpointAnswer:
         id=endpoint.id,
         url=endpoint.url,
         receives=endpoint.receives,
+        events=endpoint.events or tuple(Told),
         status="disabled" if endpoint.disabled_ms else "enabled",
         reason=endpoint.reason or None,
         disabled_at=_moment(endpoint.disabled_ms),

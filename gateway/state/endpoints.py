@@ -26,6 +26,16 @@ class Receives(StrEnum):
     NAMED = "named"
 
 
+class Told(StrEnum):
+    """What an endpoint can be told."""
+
+    SUCCEEDED = "edit.succeeded"
+    FAILED = "edit.failed"
+    REFUSED = "edit.refused"
+    CANCELLED = "edit.cancelled"
+    UNRESOLVED = "edit.unresolved"
+
+
 class SigningSecret(Struct, frozen=True):
     """`text`: `whsec_…`. `until_ms`: an old one signs beside the new one until then; None is the one in force."""
 
@@ -37,18 +47,24 @@ class SigningSecret(Struct, frozen=True):
 
 
 class Endpoint(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """`disabled_ms` and `reason` (`given_up`, `gone`) are of one that is told nothing any more; `delivered_ms`: when it
-    last took something."""
+    """`events`: those that it is told of; empty is every one. `disabled_ms` and `reason` (`given_up`, `gone`) are of
+    one that is told nothing any more; `delivered_ms`: when it last took something."""
 
     id: str
     team: str
     url: str
     receives: Receives
+    events: tuple[Told, ...] = ()
     secrets: tuple[SigningSecret, ...]
     created_ms: int = 0
     disabled_ms: int = 0
     reason: str = ""
     delivered_ms: int = 0
+
+    @property
+    def mode(self) -> str:
+        """For the step that posts."""
+        return " ".join((self.receives, *self.events))
 
     def live_secrets(self, now_ms: int) -> tuple[str, ...]:
         """Those that sign, the newest first."""
@@ -70,7 +86,7 @@ class Endpoints:
             (keys.team_endpoints(endpoint.team), keys.endpoint(endpoint.id)),
             endpoint.id,
             endpoint.team,
-            endpoint.receives,
+            endpoint.mode,
             write_endpoint(endpoint),
             MOST_OF_A_TEAM,
         )

@@ -1,11 +1,13 @@
 """Endpoints, made and changed: each address is checked as the egress will check it, and each secret is told once."""
 
+from collections.abc import Sequence
+
 from msgspec.structs import replace
 
 from gateway.clock import Clock
 from gateway.egress import WEBHOOK, Egress
 from gateway.egress.targets import parse_url
-from gateway.state.endpoints import Endpoint, Endpoints, Receives, SigningSecret
+from gateway.state.endpoints import Endpoint, Endpoints, Receives, SigningSecret, Told
 from gateway.webhooks.addresses import lies_under
 from gateway.webhooks.signing import SECRET_BYTES, new_secret
 
@@ -30,7 +32,7 @@ class Registrar:
     def __init__(self, endpoints: Endpoints, egress: Egress, clock: Clock) -> None:
         self._endpoints, self._egress, self._clock = endpoints, egress, clock
 
-    async def register(self, team: str, url: str, receives: Receives) -> Endpoint:
+    async def register(self, team: str, url: str, receives: Receives, events: Sequence[Told] = ()) -> Endpoint:
         """With its secret. Raises `Refused` for an address that may not be called, `Registered` and
         `TooManyEndpoints`."""
         url = await self._egress.check(WEBHOOK, url)
@@ -39,7 +41,9 @@ class Registrar:
                 raise Registered(one)
         secret = SigningSecret(new_secret(self._clock.random_bytes(SECRET_BYTES)))
         identity = ENDPOINT_PREFIX + self._clock.random_bytes(16).hex()
-        endpoint = Endpoint(id=identity, team=team, url=url, receives=receives, secrets=(secret,))
+        endpoint = Endpoint(
+            id=identity, team=team, url=url, receives=receives, events=tuple(sorted(set(events))), secrets=(secret,)
+        )
         return await self._endpoints.add(endpoint)
 
     async def rotate(self, endpoint: Endpoint) -> Endpoint:

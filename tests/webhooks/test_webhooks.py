@@ -83,6 +83,35 @@ async def test_each_kind_of_end_has_its_event(stage: Stage) -> None:
     }
 
 
+async def test_an_endpoint_is_told_of_the_ends_that_it_chose(stage: Stage) -> None:
+    endpoint = await register(stage, "/failures", events=["edit.unresolved", "edit.failed", "edit.failed"])
+    every = await register(stage, "/every")
+    assert (endpoint["events"], len(every["events"])) == (["edit.failed", "edit.unresolved"], 5)
+    named = await register(stage, "/named", receives="named", events=["edit.succeeded"])
+    await stage.edit(**PREVIEW)
+    stage.rehearsal.faults.add("runware", "task_failed")
+    failing: dict[str, Any] = {"models": ["runware/kontext-pro"], "webhook_url": f"{stage.hooks.url}/named/7"}
+    failed = (await stage.post(**failing)).json()["edit"]["id"]
+    stage.rehearsal.faults.reset()
+    answer = await stage.edit(**PREVIEW, webhook_url=f"{stage.hooks.url}/named/8")
+    assert len(await stage.hooks.told("/every", 3)) == 3
+    (told,) = await stage.hooks.told("/failures")
+    assert told.verified(endpoint["secret"])["data"]["id"] == failed
+    (told,) = await stage.hooks.told("/named/8")
+    assert told.verified(named["secret"])["data"]["id"] == answer["id"]
+    assert [len((await log_of(stage, one))["data"]) for one in (endpoint, every, named)] == [1, 3, 1]
+
+
+@pytest.mark.parametrize("events", [[], ["edit.begun"], "edit.failed", None])
+async def test_events_that_there_are_not_are_refused(stage: Stage, events: Any) -> None:
+    document = {"url": f"{stage.hooks.url}/some", "events": events}
+    response = await stage.request("POST", "/v1/webhooks", json=document)
+    if events is None:
+        assert response.status_code == 201
+    else:
+        assert (response.status_code, response.json()["field"][:6]) == (422, "events")
+
+
 async def test_an_edit_names_its_own_address_under_an_endpoint(stage: Stage) -> None:
     endpoint = await register(stage, "/named", receives="named")
     await stage.edit(**PREVIEW)

@@ -1,6 +1,6 @@
 -- Enlist an endpoint for a team's webhooks.
 -- KEYS  1 the team's endpoints · 2 the endpoint
--- ARGV  1 now · 2 its id · 3 team · 4 mode: all, named · 5 document · 6 most endpoints of a team
+-- ARGV  1 now · 2 its id · 3 team · 4 mode: all or named, and the events that it wants, if not every one · 5 document · 6 most endpoints of a team
 -- Gives {'ok', now} or {'too_many', now}.
 -- Operation id: the endpoint's id. A repeat changes nothing.
 local now = clock(ARGV[1])

@@ -56,12 +56,19 @@ local function address(room, message, url, edit, event, data, now)
   enqueue(room, message, now, now)
 end
 
+-- A mode is `all` or `named`, and after spaces the events that are wanted; none stands for every one.
+local function wants(mode, event, is_named)
+  local kind, chosen = string.match(mode, '^(%a+)(.*)$')
+  if kind ~= 'all' and not (kind == 'named' and is_named) then return false end
+  return chosen == '' or string.find(chosen .. ' ', ' ' .. event .. ' ', 1, true) ~= nil
+end
+
 -- `named`: the endpoint that the edit's own address lies under ('': none), and that address.
 local function post(endpoints, prefix, edit, message, event, data, named, url, now)
   local found = redis.call('HGETALL', endpoints)
   for at = 1, #found, 2 do
     local endpoint, mode = found[at], found[at + 1]
-    if mode == 'all' or mode == 'named' and endpoint == named then
+    if wants(mode, event, endpoint == named) then
       address(rooms(prefix, endpoint), message, endpoint == named and url or '', edit, event, data, now)
     end
   end
