@@ -8,7 +8,7 @@ a connection pool with a provider.
 import asyncio
 import re
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping, MutableMapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from io import BytesIO
 from typing import Any, cast
 from urllib.parse import urljoin
@@ -33,6 +33,7 @@ AsgiApp = Callable[[Message, Callable[[], Awaitable[Message]], Callable[[Message
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _NAMES_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _PLAIN = frozenset({"", "identity"})
+_CUT_S = 1.0  # for a body that nobody wants
 # One sentence for every way a host can fail, so that a caller who names hosts learns nothing about their ports.
 _NO_ANSWER = "the host gave no usable answer"
 
@@ -226,12 +227,14 @@ async def _read(stream: httpx.AsyncByteStream, announced: str, cap: int) -> byte
 
 
 async def _read_some(stream: httpx.AsyncByteStream, cap: int) -> bytes:
-    """What comes up to the cap. A connection with more on it is not used again."""
+    """What comes up to the cap, and soon: the status is the answer. A connection with more on it is not used again."""
     found = b""
-    async for piece in stream:
-        found += piece[: cap - len(found)]
-        if len(found) == cap:
-            break
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_CUT_S):
+            async for piece in stream:
+                found += piece[: cap - len(found)]
+                if len(found) == cap:
+                    break
     return found
 
 

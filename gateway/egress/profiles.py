@@ -19,7 +19,7 @@ class Profile(Struct, frozen=True, kw_only=True):
     """`connect_s` and `total_s` are seconds; `total_s` is the outer deadline of a call, redirects and reading
     included. `answer_bytes` caps the body. `base` is the provider's own base URL, or a mounted app's name.
     `hosts`: the only hosts (or `host:port`s) beside the named ones; None allows any. `cuts`: nobody wants the answer's
-    body, so a longer one is cut at the cap instead of refused, in whatever encoding it came."""
+    body, so one that is longer, or not over within a second, is cut instead of refused, in whatever encoding."""
 
     name: str
     connect_s: float = 3.0
