@@ -5,6 +5,7 @@ when the gateway's end of the socket closes. What it cannot foresee kills it, wh
 """
 
 import contextlib
+import os
 import resource
 import socket
 import sys
@@ -16,12 +17,14 @@ from gateway.pictures import check, mask
 from gateway.pictures.jobs import LENGTHS, Answer, Clean, Compare, Convert, Job, Ping, Ready, Refused, frame, read_job
 from gateway.pictures.sniff import BadPicture, Fault
 
+_NICE = 5  # one caller waits for a picture, and all of them for the loop
 _DECODERS = (JpegImagePlugin, PngImagePlugin, WebPImagePlugin)  # loaded before the limits are set
 
 
 def main(descriptor: int, memory_bytes: int, cpu_s: int) -> None:
     warnings.simplefilter("error", Image.DecompressionBombWarning)
     Image.preinit()
+    os.nice(_NICE)
     _bound(memory_bytes)
     with socket.socket(fileno=descriptor) as line, contextlib.suppress(BrokenPipeError):  # the gateway has gone
         while (request := _receive(line)) is not None:
