@@ -31,6 +31,7 @@ from gateway.rehearsal.server import Rehearsal
 from gateway.secret import key_hash
 from gateway.state.embedded import stop
 from tests.benchmarks.overhead import BOUNDARY, form, jpeg, quantiles
+from tests.ports import free_port
 
 KEY = "kx_load"
 MODELS = '["runware/kontext-pro"]'
@@ -101,23 +102,13 @@ def gateways(provider: str, count: int = 1, *, places: int, seconds: float, more
 
 
 def _start(config: Path, text: str) -> Gateway:
-    with socket_port() as port:
-        pass
+    port = free_port()
     config.write_text(f"{text}\n[metrics]\nport = {port}\n")
     command = [sys.executable, "-m", "gateway.cli", "serve", "--config", str(config), "--port", "0"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=os.environ, text=True)
     assert process.stdout
     url = process.stdout.readline().split(" at ")[1].split()[0]
     return Gateway(process, url, f"http://127.0.0.1:{port}/metrics")
-
-
-@contextmanager
-def socket_port() -> Generator[int]:
-    import socket
-
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        yield held.getsockname()[1]
 
 
 # --- callers --------------------------------------------------------------------------------------------------------

@@ -1,7 +1,6 @@
 """A gateway that asks its providers to call back, with stand-ins that do. By itself it would poll for the first time
 after a quarter of a minute, so that a test that ends sooner owes it to a call."""
 
-import socket
 from collections.abc import AsyncGenerator
 
 import httpx
@@ -16,6 +15,7 @@ from gateway.server import serving
 from tests.callbacks.house import KEY, SECONDS, SECRET, House
 from tests.end_to_end.stage import TIMING, state_folder, today
 from tests.engine import engine_url, store
+from tests.ports import free_port
 
 __all__ = ["engine_url", "store"]
 
@@ -50,12 +50,6 @@ offers = ["runflow/kontext-pro"]
 policy = "runware"
 keys = ["{key}"]
 """
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

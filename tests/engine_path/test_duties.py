@@ -7,7 +7,8 @@ from collections.abc import Iterable
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from gateway.engine.engine import MOST_DEFECTS, NoOffer
+from gateway.engine.engine import NoOffer
+from gateway.engine.following import MOST_DEFECTS
 from gateway.engine.overload import Overloaded
 from gateway.state.connection import StoreUnavailable
 from gateway.state.edits import Edits

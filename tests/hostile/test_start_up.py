@@ -1,7 +1,6 @@
 """What a gateway refuses to start with, each with a cure and a name by which its operator may accept it."""
 
 import re
-import socket
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ from gateway.safety import dangers
 from gateway.server import ServerRefused, run
 from gateway.settings import Settings, Source
 from tests.end_to_end.stage import today
+from tests.ports import free_port
 
 BASE = """
 [providers.local]
@@ -70,9 +70,7 @@ def test_a_danger_is_named_with_its_cure(tmp_path: Path, name: str) -> None:
 
 def test_a_server_does_not_start_with_one(tmp_path: Path) -> None:
     asked = settings(tmp_path)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     with pytest.raises(ServerRefused, match=r"TLS terminator.*accept_risks"):
         run(asked, "0.0.0.0", port, lambda *_: None, Source(None, lambda: asked))
     assert not (tmp_path / ".kontext").exists(), "nothing was opened"

@@ -1,6 +1,5 @@
 """`[metrics] port`: one page without a key, on a port that only the scraper reaches."""
 
-import socket
 from pathlib import Path
 
 import httpx
@@ -10,6 +9,7 @@ from gateway.configuration import load
 from gateway.server import serving
 from gateway.settings import Settings
 from tests.end_to_end.stage import state_folder, today
+from tests.ports import free_port
 
 PREVIEW = """\
 [state]
@@ -38,9 +38,7 @@ def configured(folder: Path, port: int) -> Settings:
 
 @pytest.mark.parametrize("accept", ["", "application/openmetrics-text; version=1.0.0"])
 async def test_the_metrics_have_a_port_of_their_own_without_a_key(accept: str) -> None:
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        port = held.getsockname()[1]
+    port = free_port()
     async with state_folder() as folder, httpx.AsyncClient() as http, serving(configured(folder, port)) as url:
         page = await http.get(f"http://127.0.0.1:{port}/metrics", headers={"accept": accept})
         assert page.status_code == 200

@@ -2,7 +2,6 @@
 
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -14,6 +13,8 @@ import boto3  # pyright: ignore[reportMissingTypeStubs] - it ships none
 import pytest
 from botocore.config import Config  # pyright: ignore[reportMissingTypeStubs] - it ships none
 from moto.server import ThreadedMotoServer
+
+from tests.ports import free_port
 
 BUCKET = "pictures"
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "any", "AWS_SECRET_ACCESS_KEY": "any", "AWS_REGION": "us-east-1"}
@@ -31,7 +32,7 @@ def moto() -> Generator[str]:
 @pytest.fixture(scope="session")
 def seaweed() -> Generator[str]:
     folder = Path(tempfile.mkdtemp(prefix="kontext-test-"))
-    ports = [str(port) for port in _free_ports(4)]
+    ports = [str(free_port()) for _ in range(4)]
     program = Path(sys.executable).with_name("weed")
     process = subprocess.Popen(
         [
@@ -72,15 +73,3 @@ def _create_bucket(url: str, patience_s: float = 60.0) -> None:
             time.sleep(0.2)  # between two questions over the network, not for a result
         else:
             return
-
-
-def _free_ports(count: int) -> list[int]:
-    """SeaweedFS takes the port ten thousand above each for its own talk."""
-    found: list[int] = []
-    while len(found) < count:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        if port < 55_000:
-            found.append(port)
-    return found

@@ -2,7 +2,6 @@
 
 import asyncio
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -15,6 +14,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from gateway.state.binary import find
+from tests.ports import free_port
 
 SERVICE = "books"
 SLOTS = 16384
@@ -48,7 +48,7 @@ class Fleet:
 
     async def start(self, *options: str) -> Node:
         """A node that answers. A Cluster's bus takes the port ten thousand above."""
-        return await self._start(_free_port(), options)
+        return await self._start(free_port(), options)
 
     async def durable(self) -> Node:
         """One node that keeps what it is told."""
@@ -181,12 +181,3 @@ async def until(ask: Callable[[], Awaitable[Any]], *, patience_s: float = 20.0) 
             except (RedisError, OSError):
                 pass
             await asyncio.sleep(0.02)  # between two questions to another process, not for a result
-
-
-def _free_port() -> int:
-    while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        if port < 55_000:
-            return port

@@ -3,7 +3,6 @@
 import asyncio
 import itertools
 import signal
-import socket
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from gateway.state.records import AttemptRecord, AttemptState, Status
 from gateway.state.restore import Restore
 from gateway.state.terms import Terms
 from tests.engine import running_engine, state_folder
+from tests.ports import free_port
 from tests.state.losing_replies import losing_replies
 from tests.state.nodes import fleet, follows, until
 from tests.state.samples import attempt, edit_record, end, settled
@@ -89,9 +89,7 @@ async def test_an_unknown_scheme_is_refused_with_those_that_are_known(url):
 
 async def listen(own: Redis) -> int:
     """Opens the engine's port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     await own.config_set("bind", "127.0.0.1")
     await own.config_set("port", port)
     return port

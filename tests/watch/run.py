@@ -37,7 +37,8 @@ from tests.end_to_end.stage import (
     state_folder,
     today,
 )
-from tests.watch.scraper import EVERY_S, WANTED, Prometheus, free_port, scraping
+from tests.ports import free_port
+from tests.watch.scraper import EVERY_S, WANTED, Prometheus, scraping
 
 SECONDS = 0.2
 TIMING = Timing(

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import shutil
-import socket
 import time
 from asyncio.subprocess import DEVNULL
 from collections.abc import AsyncGenerator
@@ -15,6 +14,7 @@ import httpx
 
 from tests.dashboards.rules import RULES
 from tests.end_to_end.stage import eventually
+from tests.ports import free_port
 
 PROGRAM = shutil.which("prometheus")
 EVERY_S = 0.5
@@ -62,12 +62,6 @@ class Prometheus:
         response = await self._http.get(f"{self.url}/api/v1/{what}", params=params)
         assert response.status_code == 200, response.text
         return response.json()["data"]
-
-
-def free_port() -> int:
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        return held.getsockname()[1]
 
 
 @asynccontextmanager

@@ -30,11 +30,11 @@ def every_query() -> Iterator[Asked]:
     for board in BOARDS:
         for panel in board.panels():
             for query in panel.queries:
-                yield Asked(f"{board.title}: {panel.title}", filled(query.expr, window="1m"))
+                yield Asked(f"{board.title}: {panel.title}", filled(query.expr, window="5m"))
         for variable in board.variables:
             yield Asked(f"{board.title}: ${variable.name}", f"group by ({variable.label}) ({variable.metric})")
     for mark in MARKS:
-        yield from (Asked(f"mark: {mark.name}", expr) for expr in measured(filled(mark.expr, window="1m")))
+        yield from (Asked(f"mark: {mark.name}", expr) for expr in measured(filled(mark.expr, window="5m")))
     for alert in ALERTS:
         yield from (Asked(f"alert: {alert.name}", expr) for expr in measured(alert.expr))
     for record in RECORDS:
