@@ -40,6 +40,7 @@ FIXED = (
 
 _DEBOUNCE_MS = 200
 _STILL_S = 0.1
+_DEFECT = "it could not be taken for a defect of the gateway's own: see reload_failed in its log"
 _NO_KEYS = "no team has a key, so nobody could use the gateway; give one by `kontext key new TEAM`, or stop the process"
 
 
@@ -70,12 +71,20 @@ class Reloader:
         try:
             async for _ in awatch(path.parent.absolute(), watch_filter=_concerns(path.name), debounce=_DEBOUNCE_MS):
                 self.ask()
-        except OSError as error:
-            log.warning("configuration_not_watched", error=error.strerror, instead="send SIGHUP after a change")
+        except Exception as error:  # noqa: BLE001 - the system's, or the watcher's own: without it there is still the signal
+            why = error.strerror if isinstance(error, OSError) else type(error).__name__
+            log.warning("configuration_not_watched", error=why, instead="send SIGHUP after a change")
 
     async def reload(self) -> None:
-        """Reads what is there now, and takes it or says why not. A file that is still being written is waited for: the
-        half of one may be valid, and nothing at all is."""
+        """Reads what is there now, and takes it or says why not."""
+        try:
+            await self._reload()
+        except Exception as error:  # noqa: BLE001 - a defect must not end this: a key that is taken out later must count
+            log.error("reload_failed", error=type(error).__name__, exc_info=error)
+            self._refuse(_DEFECT)
+
+    async def _reload(self) -> None:
+        """A file that is still being written is waited for: the half of one may be valid, and nothing at all is."""
         while self._source.path and await self._is_being_written():
             pass
         try:
@@ -101,11 +110,11 @@ class Reloader:
             log.warning("configuration_needs_restart", fields=waits, until_then="their old values are in force")
         taken = replace(found, secrets=before.secrets, **{name: getattr(before, name) for name in FIXED})
         never_log(found.secret_texts)
-        self._current.replace(taken)
+        close_labels(self._metrics, taken.offers, taken.policies)
+        self._metrics.configured(taken.revision)
+        self._current.replace(taken)  # when nothing can fail any more
         self._metrics.reloads.labels("unchanged" if taken.revision == before.revision else "applied").inc()
         self._metrics.reloaded_at.set(self._clock.now_ms() / 1000)
-        self._metrics.configured(taken.revision)
-        close_labels(self._metrics, taken.offers, taken.policies)
         log.info("configuration_taken", revision=taken.revision, before=before.revision)
 
 

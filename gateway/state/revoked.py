@@ -55,3 +55,5 @@ class Revoked:
                 await self.read()
             except StoreUnavailable:
                 log.warning("revocations_not_read", error="the store is away; those known before hold")
+            except Exception as error:  # noqa: BLE001 - a defect must not end this: what is taken back later must count
+                log.error("revocations_failed", error=type(error).__name__, exc_info=error)

@@ -119,6 +119,21 @@ async def test_a_file_that_is_gone_changes_nothing(desk: Desk) -> None:
     assert "cannot be read" in (desk.current.refusal or "")
 
 
+async def test_a_defect_of_our_own_ends_no_later_reload(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = desk.current.settings
+    desk.write(offer=MAX)
+    with monkeypatch.context() as broken:
+        broken.setattr(desk.metrics, "configured", None)
+        await desk.reloader.reload()
+    assert "reload_failed" in (desk.current.refusal or "")
+    assert desk.current.settings is before
+    assert desk.count("refused") == 1
+    desk.write(key=OTHER_KEY)
+    await desk.reloader.reload()
+    assert set(desk.current.settings.keys) == {f"sha256:{OTHER_KEY}"} != set(before.keys)
+    assert desk.current.refusal is None
+
+
 async def test_what_rooms_were_opened_with_waits_for_a_restart(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
     """The rest of the file is in force all the same."""
     before = desk.current.settings
