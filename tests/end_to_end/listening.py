@@ -15,6 +15,8 @@ async def listening(app: Any) -> AsyncGenerator[int]:  # Any: ASGI apps are type
     with socket.create_server(("127.0.0.1", 0)) as listener:
         server = uvicorn.Server(uvicorn.Config(app, ws="none", lifespan="off", log_config=None))
         running = create_task(server.serve([listener]))
-        yield listener.getsockname()[1]
-        server.should_exit = True
-        await running
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            server.should_exit = True
+            await running

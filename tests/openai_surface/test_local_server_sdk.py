@@ -2,7 +2,6 @@
 
 import base64
 import io
-import socket
 from asyncio import create_task, to_thread
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -11,12 +10,12 @@ from typing import Any
 
 import openai
 import pytest
-import uvicorn
 from PIL import Image
 
 from gateway.local.app import Config, create_app
 from gateway.local.engine import Ask, Engine, Rendered
 from gateway.local.preview import Preview
+from tests.end_to_end.listening import listening
 from tests.end_to_end.stage import PHOTO
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -24,19 +23,11 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 @asynccontextmanager
 async def sdk(engine: Engine | None = None, config: Config | None = None) -> AsyncGenerator[openai.AsyncOpenAI]:
-    app: Any = create_app(engine, config)  # its scope is typed more narrowly than uvicorn's
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-        server = uvicorn.Server(uvicorn.Config(app, ws="none", lifespan="off", log_level="error"))
-        serving = create_task(server.serve([listener]))
-        try:
-            async with openai.AsyncOpenAI(
-                base_url=f"http://127.0.0.1:{port}/v1", api_key="none", max_retries=0
-            ) as made:
-                yield made
-        finally:
-            server.should_exit = True
-            await serving
+    async with (
+        listening(create_app(engine, config)) as port,
+        openai.AsyncOpenAI(base_url=f"http://127.0.0.1:{port}/v1", api_key="none", max_retries=0) as made,
+    ):
+        yield made
 
 
 @pytest.mark.parametrize("image", [PHOTO, [PHOTO]], ids=["one", "list of one"])
