@@ -38,7 +38,9 @@ def seaweed() -> Generator[str]:
         [
             program, "server", "-dir", folder, "-ip", "127.0.0.1", "-ip.bind", "127.0.0.1", "-s3",
             "-s3.port", ports[0], "-master.port", ports[1], "-volume.port", ports[2], "-filer.port", ports[3],
-            "-volume.max", "2", "-master.volumeSizeLimitMB", "64",
+            "-volume.max", "2", "-master.volumeSizeLimitMB", "64", "-master.telemetry=false",
+            # Services on fixed ports that nobody asks for here, and over which a second server would end.
+            "-s3.port.iceberg", "0", "-s3.port.lance", "0",
         ],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
