@@ -258,12 +258,14 @@ class MaskMeaning(StrEnum):
 class Upload(Struct, frozen=True, omit_defaults=True):
     """Picture bytes, named instead of held: the sender reads them when it sends. `path` is the place of the
     placeholder in a JSON document, as keys and indexes (unused for the other body forms). `mask`: the picture is a mask
-    in an edit's meaning, and is sent as a PNG in this one; None sends it as it is."""
+    in an edit's meaning, and is sent as a PNG in this one; None sends it as it is. `png`: it is sent as a PNG, whatever
+    it is kept as."""
 
     digest: str
     as_: Literal["data_uri", "base64", "part", "bytes"]
     path: tuple[str | int, ...] = ()
     mask: MaskMeaning | None = None
+    png: bool = False
 
 
 class Json(Struct, frozen=True, tag="json"):

@@ -6,10 +6,10 @@ does, it stays unresolved, for nobody can be asked.
 """
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Annotated, Literal
 from urllib.parse import quote
 
-from msgspec import Struct, structs
+from msgspec import Meta, Struct, structs
 
 from adapters import replies
 from adapters.contract import (
@@ -57,9 +57,11 @@ class Profile(Struct, frozen=True, kw_only=True):
     `image[]` is taken by every known server, even for one picture. `mask` None: an edit with a mask is refused, since a
     mask that is ignored edits the wrong place. `auto_size`: what keeps the first picture's size; None where leaving the
     size out does. `quality`: what a tier is asked for as, where quality is a dial and makes the price. `formats`: those
-    that it can write; another is asked for as PNG, and the gateway writes it. `always`: fields of every request.
-    `refused_tags`: what it reads in a prompt as settings of its engine. `tuning`: our dial to the server's field, for
-    what goes beyond OpenAI's own fields; a dial that is not here is never sent. `health`: where it tells how it is."""
+    that it can write; another is asked for as PNG, and the gateway writes it. `reads`: those that every build of it can
+    read; a picture in another is sent as PNG. `always`: fields of every request. `refused_tags`: what it reads in a
+    prompt as settings of its engine. `tuning`: our dial to the server's field, for what goes beyond OpenAI's own
+    fields; a dial that is not here is never sent. `true_cfg`: the field without which it reads no negative prompt.
+    `health`: where it tells how it is."""
 
     path: str = "images/edits"
     auth: Auth = Auth()
@@ -70,9 +72,11 @@ class Profile(Struct, frozen=True, kw_only=True):
     auto_size: str | None = "auto"
     quality: tuple[tuple[Tier, str], ...] = ()
     formats: tuple[ImageFormat, ...] = tuple(ImageFormat)
+    reads: tuple[ImageFormat, ...] = tuple(ImageFormat)
     always: tuple[tuple[str, str], ...] = ()
     refused_tags: tuple[str, ...] = ()
     tuning: tuple[tuple[Dial, str], ...] = ()
+    true_cfg: str | None = None
     health: str | None = "/health"
 
 
@@ -97,16 +101,21 @@ PROFILES: dict[str, Profile] = {
         mask=MaskField("mask_image", MaskMeaning.LUMA, again="reference_image"),
         always=BASE64,
         tuning=DIFFUSERS,
+        true_cfg="true_cfg_scale",
     ),
-    # It takes a mask and ignores it. No document that we have names its tuning fields for edits, so none is sent.
-    "sglang": Profile(concurrency=1, mask=None, auto_size=None, always=BASE64),
+    # It takes a mask and ignores it. Its tuning fields stand in its source (entrypoints/openai/image_api.py) alone.
+    "sglang": Profile(
+        concurrency=1, mask=None, auto_size=None, always=BASE64, tuning=DIFFUSERS, true_cfg="true_cfg_scale"
+    ),
     # It reads a mask's brightness and not its alpha. Seed and steps go through a tag in the prompt and nowhere else;
-    # older releases read LoRA tags too.
+    # older releases read LoRA tags too. A picture that it cannot read it leaves out and paints from the prompt alone:
+    # WebP, in a build without libwebp.
     "sd_server": Profile(
         concurrency=1,
         mask=MaskField(meaning=MaskMeaning.LUMA),
         auto_size=None,
         formats=(ImageFormat.PNG, ImageFormat.JPEG),
+        reads=(ImageFormat.PNG, ImageFormat.JPEG),
         refused_tags=("<sd_cpp_extra_args", "<lora:"),
         health="/v1/models",  # it has no other address that answers without work
     ),
@@ -122,13 +131,15 @@ PROFILES: dict[str, Profile] = {
 class OpenAIImagesSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`profile`: which server answers at the base, by its name in `PROFILES`. `auth`: how it wants its key, where that
     is not its profile's way. `api_version`: what Azure's addresses end in. `trust_503`: a 503 means that nothing was
-    started. `health`: where the server tells how it is, beside its `/v1`, where that is not its profile's place; empty
-    asks nothing."""
+    started. `true_cfg_scale`: what a negative prompt is sent with to vLLM-Omni and SGLang, since FLUX.1 Kontext [dev]
+    reads none without it; each step then costs two. 0 sends none, for a model with a default of its own. `health`:
+    where the server tells how it is, beside its `/v1`, where that is not its profile's place; empty asks nothing."""
 
     profile: str = "kontext"
     auth: Auth | None = None
     api_version: str = "2025-04-01-preview"
     trust_503: bool = True
+    true_cfg_scale: Annotated[float, Meta(ge=0, le=20)] = 2.0
     health: str | None = None
 
     def __post_init__(self) -> None:
@@ -153,6 +164,8 @@ REFUSALS: dict[int, FailureKind] = {
 }
 # OpenAI says these with 429 and with 400: no wait and no other request cures them.
 CREDIT_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached"})
+# OpenAI's own, and those of Azure's content filter, which proxies repeat with statuses of their own.
+MODERATION_CODES = frozenset({"moderation_blocked", "content_policy_violation", "content_filter", "contentFilter"})
 NOTES = (("not_applied", "not applied"), ("ignored", "ignored"))
 MOST_NOTES = 20
 MOST_NOTE = 200  # characters
@@ -267,10 +280,12 @@ class OpenAIImages(Struct, frozen=True):
             value: int | float | str | None = getattr(sent, dial)
             if value is not None:
                 yield field, str(value)
+        if self.profile.true_cfg and sent.negative_prompt and self.settings.true_cfg_scale:
+            yield self.profile.true_cfg, str(self.settings.true_cfg_scale)
 
     def _files(self, attempt: Attempt) -> Iterator[FormFile]:
         for number, picture in enumerate(attempt.edit.images):
-            yield _file(self.profile.image_field, f"image-{number}", picture)
+            yield _file(self.profile.image_field, f"image-{number}", picture, self.profile.reads)
         if attempt.edit.mask and self.profile.mask:
             yield from _mask_files(self.profile.mask, attempt.edit.images[0], attempt.edit.mask)
 
@@ -282,10 +297,11 @@ def _sent(attempt: Attempt) -> Sent:
     raise ValueError(f"{attempt.offer.name} cannot take the edit: {fitted.field} {fitted.why}")
 
 
-def _file(field: str, name: str, picture: Picture) -> FormFile:
+def _file(field: str, name: str, picture: Picture, reads: tuple[ImageFormat, ...] = tuple(ImageFormat)) -> FormFile:
     """Name and type are always said: servers refuse parts without them."""
-    upload = Upload(picture.digest, "part")
-    return FormFile(field, f"{name}.{picture.format.value}", picture.format.media_type, upload)
+    written = picture.format if picture.format in reads else ImageFormat.PNG
+    upload = Upload(picture.digest, "part", png=written is not picture.format)
+    return FormFile(field, f"{name}.{written.value}", written.media_type, upload)
 
 
 def _mask_files(field: MaskField, first: Picture, mask: Picture) -> Iterator[FormFile]:
@@ -321,7 +337,7 @@ def _broken(attempt: Attempt) -> FailureKind:
 
 
 def _is_moderation(told: replies.Refusal) -> bool:
-    """OpenAI's code alone says it; its type is shared with a user's other mistakes and needs a second sign."""
-    if told.code == "moderation_blocked":
+    """A code alone says it; OpenAI's type is shared with a user's other mistakes and needs a second sign."""
+    if told.code in MODERATION_CODES:
         return True
     return told.type == "image_generation_user_error" and "moderat" in f"{told.code} {told.words}".lower()

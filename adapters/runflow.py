@@ -260,7 +260,7 @@ class Runflow(Struct, frozen=True):
 
     def _read_upload(self, attempt: Attempt, call: HttpCall, reply: HttpReply) -> Outcome:
         if not _is_success(reply):
-            return _upload_refused(call, reply)
+            return self._upload_refused(call, reply)
         answer, stage = replies.tree(replies.document(reply)), call.carry.get("upload")
         if stage == "open":
             return self._put(attempt, answer)
@@ -272,6 +272,15 @@ class Runflow(Struct, frozen=True):
         address = replies.text(answer.get("url")) or f"runflow://assets/{asset_id}"
         carry = {"asset_id": asset_id, "image_url": address}
         return Next(call=self._run(attempt, self.settings.aspect_ratio_style, carry))
+
+    def _upload_refused(self, call: HttpCall, reply: HttpReply) -> Failed:
+        """Nothing was bought. The storage behind the signed address is no judge of our key, so there all is trouble."""
+        kinds = {} if call.carry.get("upload") == "put" else UPLOAD_REFUSALS
+        kind, told = kinds.get(reply.status, FailureKind.BUSY), replies.refusal(reply)
+        if kind is FailureKind.UNSUPPORTED and self._is_moderation(told.code, told.words):
+            return Failed(kind=FailureKind.MODERATED, fate=Fate.NOT_RUN, message=MODERATED)
+        message = f"Runflow did not take the picture's upload: {told}"
+        return Failed(kind=kind, fate=Fate.NOT_RUN, message=message, retry_after=replies.retry_after(reply))
 
     def _put(self, attempt: Attempt, answer: replies.Tree) -> Outcome:
         asset_id, address = replies.identifier(answer.get("asset_id")), replies.text(answer.get("upload_url"))
@@ -437,11 +446,3 @@ def _advice(attempt: Attempt, reply: HttpReply) -> str:
 
 def _lost(message: str) -> Failed:
     return Failed(kind=FailureKind.LOST, fate=Fate.MAY_HAVE_RUN, message=message)
-
-
-def _upload_refused(call: HttpCall, reply: HttpReply) -> Failed:
-    """Nothing was bought. The storage behind the signed address is no judge of our key, so there all is trouble."""
-    kinds = {} if call.carry.get("upload") == "put" else UPLOAD_REFUSALS
-    kind = kinds.get(reply.status, FailureKind.BUSY)
-    message = f"Runflow did not take the picture's upload: {replies.refusal(reply)}"
-    return Failed(kind=kind, fate=Fate.NOT_RUN, message=message, retry_after=replies.retry_after(reply))

@@ -102,9 +102,11 @@ class Wire:
                 return await self._picture(team, upload)
 
     async def _picture(self, team: str, upload: Upload) -> bytes:
-        """Raises `MissingPicture`, and `BadPicture` for a mask that cannot be converted."""
+        """Raises `MissingPicture`, and `BadPicture` for what cannot be converted."""
         data = await self._results.get(team, "inputs", upload.digest)
-        return await self._pictures.converted_mask(data, upload.mask) if upload.mask else data
+        if upload.mask:
+            return await self._pictures.converted_mask(data, upload.mask)
+        return await self._pictures.as_png(data) if upload.png else data
 
     async def _parts(self, team: str, form: Form) -> list[FilePart]:
         return [

@@ -194,9 +194,29 @@ def test_engine_settings_in_a_prompt_are_refused_where_the_server_would_read_the
     assert isinstance(fitted("vllm_omni", edit), Fit), "to every other server they are words"
 
 
-@pytest.mark.parametrize("profile", ["sglang", "sd_server"])
+NEGATIVE = Edit(prompt="Make it red", images=(PHOTO,), seed=41, guidance=2.5, steps=28, negative_prompt="people")
+
+
+@pytest.mark.parametrize("profile", ["vllm_omni", "sglang"])
+@pytest.mark.parametrize(
+    ("edit", "scale", "sent"),
+    [
+        (NEGATIVE, {}, "2.0"),
+        (NEGATIVE, {"true_cfg_scale": 4.5}, "4.5"),
+        (NEGATIVE, {"true_cfg_scale": 0}, None),
+        (structs.replace(NEGATIVE, negative_prompt=None), {}, None),
+    ],
+)
+def test_a_negative_prompt_goes_with_what_makes_the_model_read_it(profile, edit, scale, sent):
+    adapter = OpenAIImages(msgspec.convert({"profile": profile, **scale}, OpenAIImagesSettings))
+    body = adapter.submit(attempt(edit, "kontext-dev")).call.body
+    assert isinstance(body, Form)
+    assert dict(body.fields).get("true_cfg_scale") == sent
+
+
+@pytest.mark.parametrize("profile", ["openai", "sd_server"])
 def test_a_dial_without_a_field_is_dropped_in_sight(profile):
-    edit = Edit(prompt="Make it red", images=(PHOTO,), seed=41, guidance=2.5, steps=28, negative_prompt="people")
+    edit = NEGATIVE
     answer = fitted(profile, edit)
     assert isinstance(answer, Fit)
     assert {one.field for one in answer.adjustments if one.sent is None} == {

@@ -245,6 +245,8 @@ def test_an_asset_without_an_address_goes_by_its_name():
         ("open", 400, {}, FailureKind.UNSUPPORTED),
         ("open", 413, {}, FailureKind.UNSUPPORTED),
         ("open", 422, {}, FailureKind.UNSUPPORTED),
+        ("open", 422, {"message": "flagged as NSFW"}, FailureKind.MODERATED),
+        ("confirm", 400, {"code": "CONTENT_POLICY"}, FailureKind.MODERATED),
         ("open", 429, {}, FailureKind.RATE_LIMITED),
         ("open", 500, "", FailureKind.BUSY),
         ("open", 200, "<html>", FailureKind.BUSY),

@@ -58,6 +58,7 @@ async def test_the_size_is_the_picture_s_own_or_exactly_what_was_asked(studio: S
     assert (picture_of(asked).size, picture_of(asked).format) == ((300, 200), "WEBP")
     assert asked.json()["generated"] == "304x208", "at most 65,536 pixels of multiples of 16"
     assert (own.json()["steps"], own.json()["guidance_scale"], own.json()["ignored"]) == (STEPS, 2.5, [])
+    assert 0 < own.json()["inference_time_s"] < own.elapsed.total_seconds(), "what its seconds are booked by"
 
 
 async def test_a_picture_beyond_three_to_one_is_refused_at_once(studio: Studio) -> None:

@@ -252,7 +252,8 @@ class SGLang(Stub):
 
 
 class SdServer(Stub):
-    """Reads a mask's one channel of brightness; takes its engine's settings from a prompt."""
+    """Reads a mask's one channel of brightness; takes its engine's settings from a prompt. Built without libwebp: a
+    picture that it cannot read it leaves out without a word, and paints from the prompt alone where none is left."""
 
     HEALTH: Mapping[str, Document] = {"/v1/models": {"data": [{"id": "sd-cpp-local", "object": "model"}]}}
 
@@ -263,7 +264,9 @@ class SdServer(Stub):
             raise Refused(400, {"error": "invalid request"})
         masks = files(parts, "mask")
         edited = bright(masks[0]) if masks else None
-        picture = painted(images[0].image(), edited, pixels_of(said.get("size")))
+        readable = [one.image() for one in images if one.image().format in {"PNG", "JPEG"}]
+        first = readable[0] if readable else Image.new("RGB", (512, 512), "grey")
+        picture = painted(first, edited, pixels_of(said.get("size")))
         return {"created": 1, "output_format": "png", "data": [{"b64_json": picture}]}
 
 

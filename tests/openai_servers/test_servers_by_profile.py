@@ -173,6 +173,17 @@ async def test_a_picture_comes_back_and_nothing_of_the_server_with_it(gateway: G
     assert "LEAK" not in answer.text
 
 
+@pytest.mark.parametrize("server", STUBS)
+async def test_a_picture_in_webp_is_read_by_every_server(gateway: Gateway, server: str) -> None:
+    """The one that cannot leaves it out and answers 200 with a picture of the prompt alone."""
+    out = io.BytesIO()
+    Image.open(io.BytesIO(PHOTO)).save(out, "WEBP", lossless=True)
+    sent = f"data:image/webp;base64,{base64.b64encode(out.getvalue()).decode()}"
+    size = "1024x768" if server in ("openai", "azure") else "model"
+    made = delivered(await gateway.edit(server, images=[sent], size=size, prompt="Paint it in webp"))
+    assert made.getpixel((5, 5)) == (10, 90, 200)
+
+
 @pytest.mark.parametrize("server", ["openai", "azure"])
 async def test_a_moderated_edit_is_refused(gateway: Gateway, server: str) -> None:
     refused = await gateway.edit(server, prompt=f"forbidden at {server}")
