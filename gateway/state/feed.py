@@ -135,20 +135,25 @@ class Feed:
             await end(task)
 
     async def _listen(self, on_cancel: Callable[[str], None], on_callback: Callable[[bytes], None]) -> None:
-        async with self._store.client() as line:
-            while True:
-                try:
+        while True:
+            try:
+                await self._hear(on_cancel, on_callback)
+            except StoreUnavailable:
+                await self._clock.sleep(_PAUSE_S)
+            except Exception as error:  # noqa: BLE001 - a defect must not end the duty
+                log.error("feed_failed", error=type(error).__name__, exc_info=error)
+                await self._clock.sleep(_PAUSE_S)
+
+    async def _hear(self, on_cancel: Callable[[str], None], on_callback: Callable[[bytes], None]) -> None:
+        """On one line, until it breaks. The store may be away already when the line is asked for."""
+        with unavailable():
+            async with self._store.client() as line:
+                while True:
                     self._take(await self._wait(line), on_cancel, on_callback)
-                except StoreUnavailable:
-                    await self._clock.sleep(_PAUSE_S)
-                except Exception as error:  # noqa: BLE001 - a defect must not end the duty
-                    log.error("feed_failed", error=type(error).__name__, exc_info=error)
-                    await self._clock.sleep(_PAUSE_S)
 
     async def _wait(self, line: Redis) -> list[tuple[bytes, _Entries]]:
-        with unavailable():
-            found = line.xread(cast("Any", dict(self._cursors)), _AT_ONCE, self._block_ms)
-            return await cast("Awaitable[list[tuple[bytes, _Entries]]]", found) or []
+        found = line.xread(cast("Any", dict(self._cursors)), _AT_ONCE, self._block_ms)
+        return await cast("Awaitable[list[tuple[bytes, _Entries]]]", found) or []
 
     def _take(
         self,

@@ -17,6 +17,7 @@ from gateway.engine.callbacks import Addresses, Callback, Callbacks
 from gateway.observe import Metrics
 from gateway.secret import Secret
 from gateway.settings import Provider, Settings
+from gateway.state import keys
 from gateway.state.feed import Feed
 from gateway.state.records import AttemptState
 from tests.end_to_end.stage import eventually, today
@@ -69,6 +70,25 @@ async def test_a_call_at_any_replica_is_heard_by_the_owner_alone(store: Redis) -
         await eventually(lambda: asyncio.sleep(0, bool(theirs.all)))
     await here.connect(Callback(EDIT, 1), replace(record, owner="a"), provider("runware"), said)
     assert (theirs.all, mine.all, cancelled) == ([Callback(EDIT, 1)], [Callback(EDIT, 1)], [])
+
+
+class AwayAtFirst(Redis):
+    """The first line that is asked for is not given: the store went away a moment after the start."""
+
+    asked = 0
+
+    def client(self) -> Redis:
+        type(self).asked += 1
+        return Redis(port=1, single_connection_client=True) if self.asked == 1 else super().client()
+
+
+async def test_a_store_that_is_away_at_the_first_word_ends_no_listening(store: Redis) -> None:
+    feed = Feed(AwayAtFirst(connection_pool=store.connection_pool), "b", SystemClock(), block_ms=50)
+    cancelled: list[str] = []
+    async with feed.running(cancelled.append):
+        await store.xadd(keys.CALLS + "b", {"for": EDIT})
+        await eventually(lambda: asyncio.sleep(0, bool(cancelled)))
+    assert (cancelled, AwayAtFirst.asked) == ([EDIT], 2)
 
 
 async def test_what_is_signed_travels_whole(store: Redis) -> None:
