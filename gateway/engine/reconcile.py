@@ -100,8 +100,9 @@ class Reconciler:
         held_micro = sum(attempt.price_micro for attempt in attempts) + sum(beside)
         self._metrics.unresolved_usd.set(held_micro / MICRO)
         now_ms = self._clock.now_ms()
-        oldest_ms = min((attempt.opened_ms or now_ms for attempt in attempts), default=now_ms)
-        self._metrics.unresolved_age.set(max(0, now_ms - oldest_ms) / 1000)
+        since_ms = [attempt.opened_ms or now_ms for attempt in attempts]
+        since_ms += [record.created_ms or now_ms for record in records if not unresolved(record)]
+        self._metrics.unresolved_age.set(max(0, now_ms - min(since_ms, default=now_ms)) / 1000)
         return records
 
 

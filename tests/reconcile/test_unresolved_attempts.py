@@ -8,11 +8,15 @@ from msgspec.structs import replace
 
 from adapters.contract import Edit, ModelSize
 from gateway.engine.timing import Timing
+from gateway.ledger.restore import restore
+from gateway.restoration import known_keys, lost_edits, spending
 from gateway.state.budgets import Balance
 from gateway.state.records import AttemptState, EditRecord, Status
+from gateway.state.restore import Restore
 from gateway.state.scripts import Step
 from tests.engine_path.script import RUNFLOW, RUNWARE, Line, broken, status
 from tests.engine_path.stage import RUNFLOW_PRO, RUNWARE_PRO, Replica, Stage, configured
+from tests.ledger.histories import History
 from tests.reconcile.office import Clerk, Office
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -148,6 +152,20 @@ async def test_what_nobody_knows_keeps_its_money_and_shows_in_the_metrics(stage,
     stage.script.at(RUNFLOW, stage.runflow.listed, stage.runflow.succeeded())
     await clerk.round()
     assert clerk.value("kontext_unresolved_attempts") == clerk.value("kontext_unresolved_usd") == 0
+
+
+async def test_an_edit_that_came_back_without_an_attempt_grows_old_too(stage, clerk):
+    """A lost store brought it back, and it holds money until somebody judges it: its age must tell them."""
+    history = History()
+    history.now_ms = stage.clock.now_ms()
+    history.edit().accept(40_000)
+    accepted = {row.edit: row for row in history.rows}
+    found = restore(history.rows, history.now_ms)
+    given = spending(found), lost_edits(found, accepted), known_keys(found)
+    await Restore(stage.line).restore(*given, operation="a")
+    await clerk.round(7_200)
+    assert clerk.value("kontext_unresolved_usd") == 0.04
+    assert 7_100 < clerk.value("kontext_unresolved_oldest_age_seconds") < 7_300
 
 
 async def test_the_older_it_is_the_less_often_it_is_asked_for_and_in_the_end_not_at_all(stage, office, replica, clerk):
