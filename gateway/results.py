@@ -120,11 +120,12 @@ class Results:
 
     async def stream(self, team: str, kind: Kind, digest: str, *, size: int | None = None) -> Stream:
         """The picture in pieces, its content unchecked. With `size`, one of another length counts as missing, which is
-        what a power cut leaves. Raises `MissingPicture`."""
-        try:
-            found = await obstore.get_async(self._store, name_of(team, kind, digest))
-        except FileNotFoundError:
-            raise MissingPicture(kind) from None
+        what a power cut leaves. Raises `MissingPicture` and `ResultsUnavailable`."""
+        with _available():
+            try:
+                found = await obstore.get_async(self._store, name_of(team, kind, digest))
+            except FileNotFoundError:
+                raise MissingPicture(kind) from None
         if size is not None and found.meta["size"] != size:
             raise MissingPicture(kind)
         return Stream(found.meta["size"], _chunks(found))

@@ -68,6 +68,13 @@ async def test_a_stream_has_its_length_and_all_its_bytes(results):
         await results.stream("growth", "results", DIGEST, size=len(DATA) + 1)
 
 
+async def test_a_stream_that_the_store_does_not_give_is_not_called_missing(tmp_path):
+    results = Results.open(f"file:{tmp_path}/kept")
+    (tmp_path / "kept" / "growth").write_text("a file where a folder belongs")
+    with pytest.raises(ResultsUnavailable):
+        await results.stream("growth", "results", DIGEST)
+
+
 async def test_deleted_is_missing_and_may_be_deleted_again(results):
     await results.put("growth", "results", DIGEST, DATA)
     await results.delete("growth", "results", DIGEST)
