@@ -170,6 +170,10 @@ def create_app(context: Context) -> Litestar:
         context.metrics.store_errors.labels("request").inc()
         return on_store_unavailable(request, error)
 
+    def on_results(request: AnyRequest, error: ResultsUnavailable) -> Response[bytes]:
+        context.metrics.results_errors.labels("request").inc()
+        return on_results_unavailable(request, error)
+
     app = Litestar(
         route_handlers=HANDLERS,
         dependencies={"context": Provide(provide_context, sync_to_thread=False)},
@@ -177,7 +181,7 @@ def create_app(context: Context) -> Litestar:
             ProblemError: spoken(on_problem, context.clock.random_bytes),
             HTTPException: spoken(on_http_error, context.clock.random_bytes),
             StoreUnavailable: spoken(on_store, context.clock.random_bytes),
-            ResultsUnavailable: spoken(on_results_unavailable, context.clock.random_bytes),
+            ResultsUnavailable: spoken(on_results, context.clock.random_bytes),
             Exception: spoken(on_error, context.clock.random_bytes),
         },
         openapi_config=_openapi(),

@@ -249,6 +249,14 @@ BOOKS = Row(
             runbook="KontextStoreErrors",
         ),
         Panel(
+            title="Result store errors",
+            says="Pictures that the result store did not take or give, by what was then not done.",
+            kind=Kind.LINES,
+            queries=(Query(f"sum by (duty) (rate(kontext_results_errors_total{{{HERE}}}[{RATE}]))", "{{duty}}"),),
+            unit=Unit.PER_SECOND,
+            runbook="KontextResultsErrors",
+        ),
+        Panel(
             title="Ledger: rows behind",
             says="In the store's outbox, not in the ledger yet. They wait safely.",
             kind=Kind.LINES,
@@ -266,7 +274,6 @@ BOOKS = Row(
             unit=Unit.SECONDS,
             limits=(300,),
             runbook="KontextLedgerBehind",
-            width=12,
         ),
         Panel(
             title="Ledger errors",
@@ -277,7 +284,6 @@ BOOKS = Row(
             ),
             unit=Unit.PER_SECOND,
             runbook="KontextLedgerBehind",
-            width=12,
         ),
     ),
 )

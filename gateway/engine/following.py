@@ -83,6 +83,7 @@ class Following:
             self._metrics.store_errors.labels("edit").inc()
             log.error("edit_left_to_recovery", edit=edit, error="the store is away")
         except ResultsUnavailable as error:
+            self._metrics.results_errors.labels("edit").inc()
             pause_s = self._pauses.pause(edit)
             log.error("edit_waits_for_results", edit=edit, error=str(error), seconds=pause_s, waiting=len(self._pauses))
             return None

@@ -67,8 +67,9 @@ class Retention:
             try:
                 await self.round()
             except (StoreUnavailable, ResultsUnavailable) as error:
-                if isinstance(error, StoreUnavailable):
-                    self._metrics.store_errors.labels("retention").inc()
+                metrics = self._metrics
+                away = metrics.store_errors if isinstance(error, StoreUnavailable) else metrics.results_errors
+                away.labels("retention").inc()
                 log.warning("retention_waits", error=str(error))
             except Exception as error:  # noqa: BLE001 - a defect must not end the duty: the next round tries again
                 log.error("retention_failed", error=type(error).__name__, exc_info=error)

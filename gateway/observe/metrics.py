@@ -174,8 +174,9 @@ class Metrics:
             "kontext_unresolved_usd", "Money that is held for them, or for what is not known."
         )
         self.unresolved_age = self._gauge(
-            "kontext_unresolved_oldest_age_seconds", "For how long the oldest of them waits."
-        )
+            "kontext_unresolved_oldest_age_seconds", "For how long the oldest of them waits, or an edit that came back "
+            "from a lost store without an attempt.",
+        )  # fmt: skip
 
     def _requests(self) -> None:
         self.requests = self._counter(
@@ -240,6 +241,9 @@ class Metrics:
         )  # fmt: skip
         self.store_errors = self._counter(
             "kontext_store_errors", "Times the store did not take a step, by what was then not done.", "duty"
+        )
+        self.results_errors = self._counter(
+            "kontext_results_errors", "Times the result store did not do as asked, by what was then not done.", "duty"
         )
         self.ledger_rows = self._gauge("kontext_ledger_backlog_rows", "Rows that are not in the ledger yet.")
         self.ledger_age = self._gauge("kontext_ledger_backlog_age_seconds", "Age of the oldest of them.")

@@ -12,6 +12,7 @@ from policies.policy import Policy
 
 RELOAD_RESULTS = ("applied", "unchanged", "refused")
 STORE_DUTIES = ("request", "edit", "beat", "health", "reconcile", "reading", "webhooks", "retention")
+RESULTS_DUTIES = ("request", "edit", "retention")
 DELETIONS = ("over", "erased")
 REFUSALS = ("in_flight", "picture_bytes", "queued", "wait", "checking")
 GONE = ("unaccepted", "queued", "accepted")
@@ -66,6 +67,7 @@ def _each(metrics: Metrics) -> None:
     single = (
         (metrics.reloads, RELOAD_RESULTS),
         (metrics.store_errors, STORE_DUTIES),
+        (metrics.results_errors, RESULTS_DUTIES),
         (metrics.refusals, REFUSALS),
         (metrics.callers_gone, GONE),
         (metrics.picture_jobs, PICTURE_STATES),

@@ -109,6 +109,14 @@ def test_many_pods_are_spread_and_not_drained_at_once(rendered) -> None:
     assert one(rendered, "PodDisruptionBudget")["spec"]["maxUnavailable"] == 1
 
 
+def test_the_job_is_called_as_the_alerts_call_it(rendered) -> None:
+    """By itself the operator gives a job its Service's name, and an alert on another one would never fire."""
+    rules = (KUBERNETES.parent / "prometheus" / "kontext.rules.yml").read_text("utf-8")
+    service = one(rendered, "Service")["metadata"]["labels"]
+    for monitor in (document for document in rendered if document["kind"] == "ServiceMonitor"):
+        assert f'up{{job="{service[monitor["spec"]["jobLabel"]]}"}}' in rules
+
+
 def test_the_operators_rules_are_those_that_were_tested() -> None:
     made = runpy.run_path(str(KUBERNETES / "prometheus_rule.py"))
     assert made["RESOURCE"].read_text("utf-8") == made["resource"](), "run: python deploy/kubernetes/prometheus_rule.py"

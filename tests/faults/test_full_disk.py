@@ -119,6 +119,8 @@ async def test_while_there_is_no_room_the_edit_stays_open_with_its_money(
     assert (waiting.status, waiting.attempts[0].state.is_open) == (Status.RUNNING, True)
     assert (await Budgets(stage.line).everything())["{kontext}:budget:gateway:total"].held_micro == 40_000
     assert 12 < len(stage.script.to(RUNWARE)) < 30, "every five minutes in the end"
+    told = replica.metrics.registry.get_sample_value("kontext_results_errors_total", {"duty": "edit"})
+    assert (told or 0) > 10
     await replica.die(record)
     monkeypatch.undo()
     ended = await stage.replica("b").take_over(record)

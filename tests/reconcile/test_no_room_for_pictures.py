@@ -5,7 +5,7 @@ from pathlib import Path
 import httpx
 
 from gateway.server import serving
-from tests.reconcile.test_restore_and_audit import Books, books
+from tests.reconcile.test_restore_and_audit import KEY, Books, books
 
 __all__ = ["books"]
 
@@ -21,6 +21,8 @@ async def test_no_edit_is_taken_while_pictures_cannot_be_kept(books: Books) -> N
         assert refused.json()["type"] == ready.json()["type"] == "urn:kontext:problem:results_unavailable"
         assert str(shelf) not in refused.text
         assert books.rehearsal.bill.entries == ()
+        page = await http.get(f"{url}/metrics", headers={"authorization": f"Bearer {KEY}"})
+        assert 'kontext_results_errors_total{duty="request"} 2.0' in page.text, "whoever asks keeps the alert going"
         for place in blocked:
             place.unlink()
         assert (await http.get(f"{url}/readyz")).status_code == 200
