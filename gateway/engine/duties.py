@@ -78,7 +78,7 @@ class Duties:
         for edit, record in tuple(self._entrance.in_doubt.items()):
             kept = None if await self._undone(record) else await self._edits.get(edit)
             del self._entrance.in_doubt[edit]
-            if kept is not None:
+            if kept is not None and self._is_ours(kept):
                 self._following.start(edit, self._route.begin(kept), self._room.hold(kept.team, 1))
 
     async def undo_all(self) -> None:
@@ -110,6 +110,11 @@ class Duties:
             if record is not None and edit not in self._following and record.status in _OPEN:
                 await self._resume(record)
 
+    def _is_ours(self, record: EditRecord) -> bool:
+        """Another replica may have claimed it before it was read. Its record then carries that one's name and epoch, in
+        which every fence would let us through: both would buy."""
+        return record.owner == self._edits.replica
+
     async def _readable(self, edit: str) -> EditRecord | None:
         """The record, or None where this release cannot read it: another one will, and the edits after it go on."""
         try:
@@ -121,6 +126,8 @@ class Duties:
 
     async def _resume(self, record: EditRecord) -> None:
         """Where it went to another replica and came back, a path of ours may still run that has not noticed."""
+        if not self._is_ours(record):
+            return
         await self._following.break_off(record.id)
         self._witness.recovered(record)
         self._following.start(record.id, self._route.resume(record), self._room.hold(record.team, 1))

@@ -11,14 +11,14 @@ Hook = Callable[[], Awaitable[None]]
 
 
 class StoreLine(Redis):
-    """A client that notes every step that took effect. `before` and `after` a step something else can happen; while
-    `away` is set, no command gets through."""
+    """A client that notes every step that took effect. `before` and `after` a step something else can happen, and after
+    a command by its name; while `away` is set, no command gets through."""
 
     def __init__(self, **rest: object) -> None:
         super().__init__(**rest)  # pyright: ignore[reportArgumentType] - handed on as they came
         self.steps: list[Step] = []
         self.before: dict[Step, Hook] = {}
-        self.after: dict[Step, Hook] = {}
+        self.after: dict[Step | str, Hook] = {}
         self.away = False
         self._names: dict[str, Step] = {}
 
@@ -42,6 +42,6 @@ class StoreLine(Redis):
         answer = await super().execute_command(*args, **options)
         if step is not None:
             self.steps.append(step)
-        if step and step in self.after:
-            await self.after.pop(step)()
+        if (what := step or args[0]) in self.after:
+            await self.after.pop(what)()
         return answer

@@ -14,8 +14,8 @@ from gateway.state.connection import StoreUnavailable
 from gateway.state.edits import Edits
 from gateway.state.records import AttemptState, EditRecord, Status
 from gateway.state.scripts import Step
-from tests.engine_path.script import RUNWARE, Request
-from tests.engine_path.stage import RUNWARE_PRO, Replica, Stage
+from tests.engine_path.script import RUNFLOW, RUNWARE, Request
+from tests.engine_path.stage import RUNFLOW_PRO, RUNWARE_PRO, Replica, Stage
 
 
 async def broken_off(stage: Stage, replica: Replica) -> EditRecord:
@@ -114,6 +114,28 @@ async def test_an_edit_that_comes_back_has_one_path_and_not_two(stage: Stage):
     assert len(list(paths(record))) == 1
     ended = await replica.ended(await stage.stored(record.id))
     assert (ended.status, ended.epoch, len(stage.script.taken)) == (Status.SUCCEEDED, 3, 1)
+
+
+async def test_what_another_replica_claimed_meanwhile_is_not_picked_up(stage: Stage):
+    """The process stood still after it had asked what it owns. The record that it then reads names the new owner: in
+    that name every fence lets it through, and both would buy the edit."""
+    replica, other = stage.replica("a"), Edits(stage.line, "b", clock=stage.clock.now_ms)
+    await replica.engine.start()
+    stage.script.at(RUNFLOW, stage.script.halt())
+    record = await replica.accept(RUNFLOW_PRO)
+    await stage.script.reached.wait()
+    await replica.die(record)
+
+    async def stands_still() -> None:
+        stage.clock.forward(11)
+        assert len(await other.claim(1)) == 1
+
+    stage.line.after["ZRANGE"] = stands_still
+    await rounds(replica, 2)
+    await replica.metronome.rests()
+    await gone(record)
+    assert (await stage.stored(record.id)).owner == "b"
+    assert len(stage.script.sent) == 1
 
 
 async def test_a_defect_stops_after_three_tries_and_leaves_the_edit_open(stage: Stage):
