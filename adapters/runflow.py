@@ -376,9 +376,9 @@ class Runflow(Struct, frozen=True):
             return self._failed(attempt, run)
         if status in statuses.cancelled:
             message, cost = "the run was cancelled at Runflow", runs.cost(attempt, run)
-            # A cancel at Runflow neither stops the work nor refunds it.
+            # A cancel at Runflow neither stops the work nor refunds it: buying elsewhere would pay a second time.
             fate = Fate.RAN if cost else Fate.MAY_HAVE_RUN
-            return Failed(kind=FailureKind.TASK_FAILED, fate=fate, message=message, cost_micro=cost)
+            return Failed(kind=FailureKind.EXPIRED, fate=fate, message=message, cost_micro=cost)
         return Next(call=self._poll(run_id), after=POLL_LEAST_S)
 
     def _delivered(self, attempt: Attempt, run: replies.Tree, run_id: str) -> Outcome:

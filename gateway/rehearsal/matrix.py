@@ -49,8 +49,8 @@ _MAY_NOT_BE_TOLD = frozenset(
 )
 """Submits of which nothing was taken, and which look at Runflow like those that were."""
 
-_COST_NOT_TOLD = ((Provider.RUNWARE, Fault.CANCELLED),)
-"""Ends of which no document says whether they are charged."""
+_COST_NOT_TOLD = ((Provider.RUNWARE, Fault.CANCELLED), (Provider.RUNFLOW, Fault.CANCELLED))
+"""Ends that may be charged later, or of which no document says whether they are."""
 
 _LEFT_OUT: dict[tuple[Provider, Fault], str] = {
     (Provider.RUNWARE, Fault.ACCEPT_LATE): "a 503 that is no refusal: rehearsed by `storm --late-503`",

@@ -79,7 +79,7 @@ TASK_FAULTS = (
     Fault.EXPIRED_LINK,
     Fault.MODERATED_ON_POLL,
 )
-"""Of accepted work. `cancelled` is left out: at Runware nobody says whether it is charged, so it ends unresolved."""
+"""Of accepted work. `cancelled` is left out: nobody says that it is not charged, so it ends unresolved."""
 
 LASTING = frozenset({Fault.ACCEPT_LATE, Fault.ACCEPT_LATE_RESET, Fault.INVISIBLE})
 

@@ -233,6 +233,19 @@ async def test_a_task_that_was_cancelled_is_unresolved_at_once_since_nobody_says
     assert stage.clock.now_s < 60
 
 
+async def test_a_run_that_was_cancelled_at_runflow_is_not_bought_elsewhere_since_a_cancel_refunds_nothing(stage: Stage):
+    stage.script.at(RUNFLOW, stage.runflow.created, stage.runflow.run("canceled"))
+    record = await stage.replica().run(RUNFLOW_PRO, RUNWARE_PRO)
+    assert (record.status, record.attempts[0].state) == (Status.UNRESOLVED, AttemptState.UNRESOLVED)
+
+
+async def test_a_run_that_was_cancelled_at_runflow_and_billed_is_settled_and_not_bought_elsewhere(stage: Stage):
+    stage.script.at(RUNFLOW, stage.runflow.created, stage.runflow.run("cancelled", "0.038000"))
+    record = await stage.replica().run(RUNFLOW_PRO, RUNWARE_PRO)
+    assert record.end is not None
+    assert (record.status, record.end.cost_micro) == (Status.FAILED, 38_000)
+
+
 # --- an id that exists before we ever sent it ------------------------------------------------------------------------
 
 
