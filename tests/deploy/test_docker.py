@@ -27,6 +27,13 @@ def test_the_image_runs_as_nobody_and_holds_nothing_that_builds() -> None:
     assert not any(word in final for word in ("apt-get", "pip install", "uv sync", "gcc"))
 
 
+def test_the_image_can_do_what_nobody_can_add_to_it() -> None:
+    """Its root is read-only and it has no installer: a ledger in PostgreSQL and traces must be in it."""
+    builds = [line for line in (DOCKER / "Dockerfile").read_text("utf-8").splitlines() if "uv sync" in line]
+    assert len(builds) == 2
+    assert all("--extra postgres --extra otel " in line for line in builds)
+
+
 def test_the_compose_file_is_one() -> None:
     composed = PyCompose.from_json(json.dumps(COMPOSE))
     composed.validate()

@@ -13,11 +13,14 @@ import kubernetes_validate  # pyright: ignore[reportMissingTypeStubs] - it ships
 import pytest
 import yaml
 
+from gateway.sections import LimitsSection, StateSection
+
 KUBERNETES = Path(__file__).parents[2] / "deploy" / "kubernetes"
 OVERLAYS = sorted(path.parent.name for path in KUBERNETES.glob("overlays/*/kustomization.yaml"))
 SCHEMAS = Path(__file__).parent / "schemas"
 FOREIGN = {path.stem for path in SCHEMAS.glob("*.json")}  # of the Prometheus operator
 DRAIN_S, PRE_STOP_S = 20, 5
+IDLE_MB, TMP_MB = 128, 128
 
 pytestmark = pytest.mark.kubectl
 
@@ -79,6 +82,24 @@ def test_a_pod_is_asked_how_it_is_and_has_room_that_is_bounded(rendered) -> None
     resources = container(rendered)["resources"]
     assert set(resources["requests"]) == {"cpu", "memory"}
     assert resources["limits"].keys() == {"memory"}, "a limit of CPU would stop the heartbeat"
+    limit_gib, pictures = float(resources["limits"]["memory"].removesuffix("Gi")), LimitsSection().picture_bytes
+    most_mb = 2 * float(pictures.removesuffix("MB")) + IDLE_MB + TMP_MB
+    assert limit_gib * 2**30 / 1e6 > most_mb, "as docs/load.md says: twice picture_bytes, beside the process"
+
+
+def test_a_failover_of_the_store_takes_no_pod_out_of_service(rendered) -> None:
+    probe = container(rendered)["readinessProbe"]
+    assert probe["periodSeconds"] * (probe["failureThreshold"] - 1) > StateSection().patience_s
+
+
+def test_whoever_applies_the_manifests_does_not_undo_the_autoscaler(rendered) -> None:
+    scaled = [document for document in rendered if document["kind"] == "HorizontalPodAutoscaler"]
+    assert ("replicas" in one(rendered, "Deployment")["spec"]) == (not scaled)
+    for scaler in scaled:
+        (metric,) = scaler["spec"]["metrics"]
+        adapter = (KUBERNETES / "examples" / "prometheus-adapter.yaml").read_text("utf-8")
+        assert metric["pods"]["metric"]["name"] in yaml.safe_load(adapter)["rules"]["custom"][0]["seriesQuery"]
+        assert scaler["spec"]["minReplicas"] >= 3
 
 
 def test_it_is_let_out_only_where_it_must(rendered) -> None:
