@@ -1,5 +1,5 @@
 """Facts that nobody counts as they happen, read every few seconds for the metrics: budgets, the ledger's backlog, the
-age of prices, webhooks, what the picture workers have to do, how quickly the store answers.
+age of prices, webhooks, what the picture workers have to do, how quickly the store answers, and what its clock says.
 
 A reading that fails is left out and told as an error of the store; the next one tries again.
 """
@@ -60,12 +60,14 @@ class Readings:
         self._read_pictures()
         self._metrics.queue_age.set(self._line.oldest_s)
         self._read_prices()
-        began_s = time.perf_counter()
+        before_ms, began_s = self._clock.now_ms(), time.perf_counter()
         backlog = await self._outbox.backlog()
         self._metrics.store_seconds.observe(time.perf_counter() - began_s)
         now_ms = self._clock.now_ms()
+        self._metrics.clock_ahead.set(((before_ms + now_ms) / 2 - backlog.at_ms) / 1000)
         self._metrics.ledger_rows.set(backlog.rows)
-        self._metrics.ledger_age.set(0 if backlog.oldest_ms is None else max(0, now_ms - backlog.oldest_ms) / 1000)
+        oldest_ms = backlog.at_ms if backlog.oldest_ms is None else backlog.oldest_ms
+        self._metrics.ledger_age.set(max(0, backlog.at_ms - oldest_ms) / 1000)
         self._metrics.ledger_aside.set(backlog.aside)
         self._metrics.webhooks_disabled.set(await self._endpoints.disabled_count())
         self._metrics.webhooks_late.set(await self._deliveries.late_ms(now_ms) / 1000)

@@ -16,6 +16,7 @@ PROCESS = Row(
         Panel(
             title="Event-loop lag",
             says="How much later than asked the loop wakes who sleeps. Above 100 ms something blocks it.",
+            width=6,
             kind=Kind.LINES,
             queries=(
                 _quantile(0.5, "kontext_event_loop_lag_seconds"),
@@ -26,14 +27,25 @@ PROCESS = Row(
             runbook="KontextEventLoopLag",
         ),
         Panel(
+            title="Clock before the store's",
+            says="By which edits are dated. Away from zero, deadlines are counted wrongly.",
+            width=6,
+            kind=Kind.LINES,
+            queries=(Query(f"kontext_clock_ahead_seconds{{{HERE}}}", "{{instance}}"),),
+            unit=Unit.SECONDS,
+            runbook="KontextClockOff",
+        ),
+        Panel(
             title="CPU",
             says="Cores in use.",
+            width=6,
             kind=Kind.LINES,
             queries=(Query(f"rate(process_cpu_seconds_total{{{HERE}}}[{RATE}])", "{{instance}}"),),
         ),
         Panel(
             title="Memory",
             says="Resident, without the picture workers.",
+            width=6,
             kind=Kind.LINES,
             queries=(Query(f"process_resident_memory_bytes{{{HERE}}}", "{{instance}}"),),
             unit=Unit.BYTES,

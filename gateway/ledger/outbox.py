@@ -38,11 +38,13 @@ RawEntries: TypeAlias = "Sequence[tuple[bytes, Mapping[bytes, bytes]]]"
 
 class Backlog(Struct, frozen=True):
     """What is not in the books yet. `oldest_ms` is when its first row was put there, by the store's clock (None: no row
-    waits); `aside` counts the entries that could not be read and wait for a person."""
+    waits); `aside` counts the entries that could not be read and wait for a person. `at_ms`: when this was read, by the
+    same clock."""
 
     rows: int
     oldest_ms: int | None
     aside: int
+    at_ms: int
 
 
 class Outbox:
@@ -130,9 +132,10 @@ class Outbox:
             pipe.xlen(STREAM)
             pipe.xrange(STREAM, count=1)
             pipe.hlen(ASIDE)
-            length, first, aside = cast("tuple[int, RawEntries, int]", await _replies(pipe))
+            pipe.time()  # pyright: ignore[reportUnknownMemberType] - redis-py's own
+            length, first, aside, time = cast("tuple[int, RawEntries, int, tuple[int, int]]", await _replies(pipe))
         oldest_ms = int(first[0][0].partition(b"-")[0]) if first else None
-        return Backlog(rows=length, oldest_ms=oldest_ms, aside=aside)
+        return Backlog(rows=length, oldest_ms=oldest_ms, aside=aside, at_ms=time[0] * 1000 + time[1] // 1000)
 
     async def waiting(self) -> AsyncGenerator[Row]:
         """The rows that are not in the books yet, in order, for whoever must see all; they stay where they are.

@@ -239,6 +239,10 @@ class Metrics:
             "kontext_store_round_trip_seconds", "A round trip to the store, tried now and then.",
             buckets=OVERHEAD_SECONDS,
         )  # fmt: skip
+        self.clock_ahead = self._gauge(
+            "kontext_clock_ahead_seconds",
+            "How far this replica's clock is before the store's, by which edits are dated.",
+        )
         self.store_errors = self._counter(
             "kontext_store_errors", "Times the store did not take a step, by what was then not done.", "duty"
         )

@@ -99,7 +99,8 @@ async def test_rows_arrive_in_order_with_their_times_and_are_forgotten(store: Re
     assert [await outbox.drain_once() for _ in range(3)] == [BATCH, BATCH, 0]
     written = [row async for row in book.rows()]
     assert [(row.id, row.at_ms) for row in written] == [(row.id, row.at_ms) for row in rows]
-    assert await outbox.backlog() == Backlog(rows=0, oldest_ms=None, aside=0)
+    left = await outbox.backlog()
+    assert left == Backlog(rows=0, oldest_ms=None, aside=0, at_ms=left.at_ms)
     assert (await store.xpending(STREAM, "books"))["pending"] == 0
 
 
@@ -154,6 +155,7 @@ async def test_while_sql_is_away_the_backlog_grows_and_then_drains(
     assert backlog.rows == 120
     assert backlog.oldest_ms is not None
     assert 0 <= seconds * 1000 + micros // 1000 - backlog.oldest_ms < 60_000
+    assert 0 <= backlog.at_ms - seconds * 1000 - micros // 1000 < 60_000
     hand.execute("COMMIT")
     assert await outbox.drain_once() == 120
     assert await ids(book) == [row.id for row in rows]
@@ -237,7 +239,8 @@ async def test_what_cannot_be_read_or_written_is_set_aside_and_blocks_nothing(st
     outbox = Outbox(store, book, HandClock())
     await outbox.drain_once()
     assert await ids(book) == [row.id for row in rows]
-    assert await outbox.backlog() == Backlog(rows=0, oldest_ms=None, aside=len(BAD))
+    left = await outbox.backlog()
+    assert left == Backlog(rows=0, oldest_ms=None, aside=len(BAD), at_ms=left.at_ms)
     found = cast("dict[bytes, bytes]", await store.hgetall(ASIDE))
     aside = {key.decode(): msgspec.json.decode(value) for key, value in found.items()}
     assert list(aside) == bad
