@@ -9,7 +9,7 @@ from gateway.clock import Clock
 from gateway.egress import RESULT, Egress, EgressError
 from gateway.engine.wire import USER_AGENT
 from gateway.observe import log
-from gateway.results import MissingPicture, Results
+from gateway.results import MissingPicture, Results, ResultsUnavailable
 from gateway.state.records import EditRecord, Image, Status
 
 PAUSES_S = (1.0, 5.0, 20.0)
@@ -54,6 +54,6 @@ class HandOver:
             data = await self._results.get(record.team, "results", image.digest)
             headers = {"content-type": image.format.media_type, "user-agent": USER_AGENT}
             reply = await self._egress.send(_PROFILE, "PUT", url, headers, data)
-        except (EgressError, MissingPicture) as error:
+        except (EgressError, MissingPicture, ResultsUnavailable) as error:
             return type(error).__name__
         return None if 200 <= reply.status < 300 else f"status {reply.status}"

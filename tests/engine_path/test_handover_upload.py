@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from adapters.contract import HttpReply
+from gateway.results import Kind, ResultsUnavailable
 from gateway.state.records import Status
 from tests.engine_path.script import CALLER, RUNWARE, Line, Request, broken, not_sent, status
 from tests.engine_path.stage import RESULT, RUNWARE_PRO, Replica, Stage
@@ -42,6 +43,22 @@ async def test_a_failure_there_is_repeated_after_a_pause(stage: Stage):
     await uploaded(stage, stage.replica())
     first, second, third = (put.at_s for put in stage.script.to(CALLER))
     assert (second - first, third - second) == (1, 5)
+
+
+async def test_a_result_store_that_is_away_for_a_moment_is_waited_out(stage: Stage, monkeypatch: pytest.MonkeyPatch):
+    stage.script.at(CALLER, status(200))
+    get, asked = stage.shelf.get, list[str]()
+
+    async def away_at_first(team: str, kind: Kind, digest: str) -> bytes:
+        if kind == "results":
+            asked.append(digest)
+            if len(asked) == 1:
+                raise ResultsUnavailable("the result store does not answer as it should (GenericError)")
+        return await get(team, kind, digest)
+
+    monkeypatch.setattr(stage.shelf, "get", away_at_first)
+    await uploaded(stage, stage.replica())
+    assert (len(asked), len(stage.script.to(CALLER))) == (2, 1)
 
 
 @pytest.mark.parametrize("answer", [broken, not_sent, status(403), status(302)], ids=["broken", "away", "403", "302"])
