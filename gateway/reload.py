@@ -102,6 +102,7 @@ class Reloader:
     def _refuse(self, why: str) -> None:
         self._current.refusal = why
         self._metrics.reloads.labels("refused").inc()
+        self._metrics.config_refused.set(1)
         log.error("configuration_refused", why=why, in_force=self._current.settings.revision)
 
     def _take(self, found: Settings) -> None:
@@ -114,6 +115,7 @@ class Reloader:
         self._metrics.configured(taken.revision)
         self._current.replace(taken)  # when nothing can fail any more
         self._metrics.reloads.labels("unchanged" if taken.revision == before.revision else "applied").inc()
+        self._metrics.config_refused.set(0)
         self._metrics.reloaded_at.set(self._clock.now_ms() / 1000)
         log.info("configuration_taken", revision=taken.revision, before=before.revision)
 

@@ -64,6 +64,9 @@ class Metrics:
         self.reloads = self._counter(
             "kontext_config_reloads", "Times a changed configuration was read, by what became of it.", "result"
         )
+        self.config_refused = self._gauge(
+            "kontext_config_refused", "1 while the newest file is not the one in force, since it was refused."
+        )
         self.reloaded_at = self._gauge(
             "kontext_config_last_reload_success_timestamp_seconds", "When the configuration in force was taken."
         )

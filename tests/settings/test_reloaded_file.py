@@ -49,6 +49,10 @@ class Desk:
         return self.metrics.registry.get_sample_value("kontext_config_reloads_total", {"result": result})
 
     @property
+    def is_refused(self) -> float | None:
+        return self.metrics.registry.get_sample_value("kontext_config_refused")
+
+    @property
     def offers(self) -> tuple[str, ...]:
         return self.current.settings.policies["p"].offers
 
@@ -99,9 +103,10 @@ async def test_a_broken_file_changes_nothing_and_says_why(desk: Desk, spoil: Cal
     assert desk.current.refusal is not None
     assert words in desk.current.refusal
     assert (desk.count("refused"), desk.revisions()) == (1, [before.revision])
+    assert desk.is_refused == 1, "for as long as a restart with this file would not come up"
     desk.write()
     await desk.reloader.reload()
-    assert desk.current.refusal is None
+    assert (desk.current.refusal, desk.is_refused) == (None, 0)
 
 
 async def test_a_file_by_which_nobody_could_call_changes_nothing(desk: Desk) -> None:
