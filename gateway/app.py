@@ -275,7 +275,7 @@ async def _open(settings: Settings, clock: Clock, timing: Timing, stack: AsyncEx
     secrets = secrets_of(settings, clock)
     addresses = Addresses(secrets)
     lanes = Lanes(current, kept, runner, delivery, checkup, witness, addresses)
-    races = Races(current, kept, corrections, lanes, checkup, witness, clock, timing)
+    races = Races(kept, corrections, lanes, checkup, witness, clock, timing)
     line = Line(current, clock)
     route = Route(current, kept, lanes, line, races, checkup, witness, clock, timing)
     handover = HandOver(egress, results, clock)

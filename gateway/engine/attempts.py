@@ -29,6 +29,7 @@ from gateway.engine.exchange import exchange
 from gateway.engine.timing import Timing
 from gateway.engine.wire import StampExpired, Wire
 from gateway.engine.witness import Witness
+from gateway.results import ResultsUnavailable
 from gateway.settings import Provider
 from gateway.state.edits import Edits
 from gateway.state.records import AttemptRecord, AttemptState, EditRecord
@@ -68,6 +69,8 @@ _SPEAKS_OF_BOTH = frozenset(
     }
 )
 
+_LOOK_AGAIN_S = 2.5
+"""Until the result store is asked again for a picture that it could not give."""
 
 _NEVER_CAME = Failed(
     kind=FailureKind.EXPIRED, fate=Fate.MAY_HAVE_RUN, message="the provider accepted the work and never finished it"
@@ -194,6 +197,11 @@ class _Run:
                     return Unclear(message="the submit was held up until it was too late to repeat it")
                 await self._store(call)
                 continue
+            except ResultsUnavailable:
+                if not self._waits_for_pictures(call):
+                    raise
+                await self._sleep(_LOOK_AGAIN_S)
+                continue
             if call.step.may_cost:
                 self._post_ended_s = self._now()
             return outcome
@@ -202,8 +210,16 @@ class _Run:
         """A synchronous offer answers its submit with the picture: it has what is left of the edit's deadline."""
         if self._offer.billed or call.step is not Step.SUBMIT:
             return None
+        return max(self._provider.timeout_s, self._left_s())
+
+    def _left_s(self) -> float:
         elapsed_s = (self._runner.clock.now_ms() - self._record.created_ms) / 1000
-        return max(self._provider.timeout_s, self._record.wish.deadline_s - elapsed_s)
+        return self._record.wish.deadline_s - elapsed_s
+
+    def _waits_for_pictures(self, call: HttpCall) -> bool:
+        """A submit that could not be read from the result store was not sent, and only this run knows that: whoever
+        goes on from the record would have to take it for lost."""
+        return call.step is Step.SUBMIT and not self._provider.adapter.client_ids and self._left_s() > 0
 
     async def _react(self, call: HttpCall, outcome: Outcome) -> Ran | HttpCall:
         self._runner.witness.exchanged(self._attempt, call.step, outcome)
@@ -303,7 +319,10 @@ class _Run:
     async def _ask(self, message: str) -> Ran | HttpCall:
         """The next way to learn what became of the submit, or the end of the search."""
         since_s = self._unknown_since_s if self._unknown_since_s is not None else self._began_s
-        step = self._provider.adapter.recover(self._asked, self._attempt.tried)
+        try:
+            step = self._provider.adapter.recover(self._asked, self._attempt.tried)
+        except ValueError:  # this way sends the edit again, and as the offer is configured now it cannot be sent
+            return await self._ask_on(message)
         if step is None or self._now() + self._wait_s(step) - since_s > self._runner.timing.resolve_s:
             return self._ended(Unresolved(message))
         if self._too_late(step.call, self._wait_s(step)):

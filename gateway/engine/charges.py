@@ -3,6 +3,8 @@ books, so that a restart forgets none."""
 
 from collections import Counter
 
+import msgspec
+
 from adapters.contract import Done, Failed, Unclear
 from gateway.clock import Clock
 from gateway.current import Current
@@ -57,7 +59,12 @@ class Charges:
         self._compared &= set(closed)
         self._silent = Counter({one: count for one, count in self._silent.items() if one in closed})
         for one in [one for one in closed if one not in self._compared][:MOST_A_ROUND]:
-            if await self._is_compared(one):
+            try:
+                is_compared = await self._is_compared(one)
+            except (msgspec.DecodeError, ValueError) as error:  # this release cannot read it: the others go on
+                log.error("edit_unreadable", edit=one.edit, error=str(error))
+                continue
+            if is_compared:
                 self._compared.add(one)
 
     async def _is_compared(self, one: Closed) -> bool:

@@ -17,10 +17,11 @@ from gateway.engine.room import Room
 from gateway.engine.timing import Timing
 from gateway.engine.wire import Wire
 from gateway.keeper import Keeper, of_result
-from gateway.pictures import BadPicture, Original, Pictures
-from gateway.results import MissingPicture
+from gateway.pictures import BadPicture, CheckedResult, Original, Pictures
+from gateway.results import MissingPicture, ResultsUnavailable
 from gateway.settings import Provider
 from gateway.state.records import EditRecord, Image
+from gateway.state.references import Reference
 
 
 class Delivered(Struct, frozen=True):
@@ -41,6 +42,8 @@ class _Job(Struct, frozen=True):
 
 USUAL_BYTES = 4_000_000
 """What a result counts for until it is here: Kontext's megapixel, uncompressed."""
+
+_PUT_AGAIN_S = 2.5
 
 _UNUSABLE = Failed(
     kind=FailureKind.BAD_PICTURE, fate=Fate.RAN, message="the provider finished, but its picture could not be used"
@@ -107,7 +110,7 @@ class Delivery:
         except BadPicture:
             return None
         reference = of_result(job.record.id, job.record.wish.output.ttl_s or self._keeper.keep_s)
-        await self._keeper.put(job.record.team, "results", checked.digest, checked.data, reference)
+        await self._put(job, picture, checked, reference)
         return Image(
             digest=checked.digest,
             format=checked.format,
@@ -118,6 +121,18 @@ class Delivery:
             nsfw=picture.nsfw if edit.flag_nsfw else None,
             warnings=tuple(warning.value for warning in checked.warnings),
         )
+
+    async def _put(self, job: _Job, picture: Link | Inline, checked: CheckedResult, reference: Reference) -> None:
+        """One that came in the answer itself may be paid for, and nobody can be asked for it again: it waits here for a
+        result store that is away."""
+        over_s = self._clock.monotonic() + self._timing.resolve_s
+        while True:
+            try:
+                return await self._keeper.put(job.record.team, "results", checked.digest, checked.data, reference)
+            except ResultsUnavailable:
+                if isinstance(picture, Link) or self._clock.monotonic() >= over_s:
+                    raise
+                await self._clock.sleep(_PUT_AGAIN_S)
 
     def _original(self, record: EditRecord) -> Original | None:
         """None for an edit whose pictures were lost with the store."""

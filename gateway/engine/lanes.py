@@ -6,6 +6,7 @@ A route opens one lane after another. Only a race has two at once.
 from msgspec import Struct
 
 from adapters.contract import Attempt, Done, Failed, Next, Offer
+from adapters.fit import Fit, fit
 from gateway.current import Current
 from gateway.engine import ends
 from gateway.engine.attempts import Accepted, Ran, Runner, Unresolved, attempt_id
@@ -85,6 +86,10 @@ class Lanes:
         if found := self._current.find(offer):
             return Place(*found)
         raise KeyError(offer)
+
+    def sells(self, record: EditRecord, offer: str) -> bool:
+        """Whether `offer` can still be bought for this edit, under the configuration of now."""
+        return self._current.sells(offer) and isinstance(fit(record.edit, self.place(offer).offer), Fit)
 
     def prepared(self, record: EditRecord, offer: str, *, beside: int | None = None) -> AttemptRecord:
         """The next attempt of an edit at `offer`, as intent: pure, nothing is sent."""

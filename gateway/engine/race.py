@@ -20,7 +20,6 @@ from msgspec.structs import replace
 
 from adapters.contract import Failed, FailureKind
 from gateway.clock import Clock
-from gateway.current import Current
 from gateway.engine import ends
 from gateway.engine.delivery import Delivered
 from gateway.engine.health import Admitted, Health, NotNow
@@ -51,7 +50,6 @@ class Races:
 
     def __init__(
         self,
-        current: Current,
         edits: Edits,
         corrections: Corrections,
         lanes: Lanes,
@@ -60,7 +58,7 @@ class Races:
         clock: Clock,
         timing: Timing,
     ) -> None:
-        self.current, self.edits, self.lanes, self.health = current, edits, lanes, health
+        self.edits, self.lanes, self.health = edits, lanes, health
         self.witness, self.clock, self.timing = witness, clock, timing
         self._corrections = corrections
         self._outrun: set[asyncio.Task[None]] = set()
@@ -183,7 +181,7 @@ class _Race:
 
     def _runner(self) -> SecondRunner | None:
         """Among what the edit has not tried, and what is still sold and not held back for its failures."""
-        record, current = self._record, self._all.current
+        record = self._record
         first = self._first.attempt
         if record.hedge is None or len(record.attempts) >= ATTEMPTS_PER_EDIT:
             return None
@@ -195,7 +193,7 @@ class _Race:
             as_now(one, now[one.offer]) if one.is_cancellable and one.offer in now else one
             for one in record.plan.candidates
             if one.offer == first.offer
-            or (one.offer not in tried and one.provider not in left and current.sells(one.offer))
+            or (one.offer not in tried and one.provider not in left and self._all.lanes.sells(record, one.offer))
         )
         now_ms = self._all.clock.now_ms()
         running_s = (now_ms - first.opened_ms) / 1000

@@ -75,10 +75,17 @@ class Route:
         remaining_s = self._remaining_s(record)
         fresh = [
             one.offer
-            for one in _still_sold(record.plan, self._current).candidates
+            for one in self._still_sold(record).candidates
             if one.offer not in tried and one.provider not in left and one.expected_s <= remaining_s
         ]
+        if offer and fresh and not self.lanes.sells(record, offer):
+            return fresh
         return list(dict.fromkeys([offer, *fresh] if offer else fresh or [record.plan.candidates[0].offer]))
+
+    def _still_sold(self, record: EditRecord) -> Plan:
+        """The plan without offers that the configuration lost since it was made, or that cannot do the edit now."""
+        plan = record.plan
+        return replace(plan, candidates=tuple(one for one in plan.candidates if self.lanes.sells(record, one.offer)))
 
     async def follow(
         self, record: EditRecord, attempt: AttemptRecord | None, admission: Admitted | None = None
@@ -125,11 +132,10 @@ class Route:
 
     async def _begin(self, record: EditRecord) -> EditRecord:
         """The first attempt of an edit that was queued under another configuration, perhaps."""
-        sold = _still_sold(record.plan, self._current).candidates
+        sold = self._still_sold(record).candidates
         if sold:
             return await self._open(record, TryOffer(offer=sold[0].offer))
-        message = "the configuration no longer has any offer of its plan"
-        return await self._finish(record, ends.given_up((), GiveUp(kind=FailureKind.UNSUPPORTED), message), None)
+        return await self._finish(record, _none_left(record), None)
 
     async def _open(self, record: EditRecord, step: TryOffer) -> EditRecord:
         """Opens the next attempt when its provider is well and it is the edit's turn there, until the deadline."""
@@ -149,15 +155,19 @@ class Route:
         match opened:
             case None:
                 return await self._stop(record, None, dropped=ticket.dropped)
+            case End() if held := _held(record):  # which may have made it: so it has not failed
+                return await self._leave(record, held, held.message, closed=True)
             case End():
                 return await self._finish(record, opened, None)
             case Lane(attempt=attempt):
                 return await self._run(with_attempt(replace(record, status=Status.RUNNING), attempt), opened)
 
     async def _turn(self, record: EditRecord, offer: str, ticket: Ticket) -> Lane | End | None:
-        """The attempt that was opened, the edit's end for want of time, or None where nobody wants it any more. Raises
-        `Cancelled` and `OverBudget`."""
+        """The attempt that was opened, the edit's end for want of time or offers, or None where nobody wants it now.
+        Raises `Cancelled` and `OverBudget`."""
         while not (self.cancels.is_asked(record) or ticket.dropped):
+            if not any(self.lanes.sells(record, choice) for choice in self._choices(record, offer)):
+                return _none_left(record)
             if not ticket.wait_s:
                 ticket.woken.clear()
                 if lane := await self._placed(record, ticket, await self.admitted(record, offer)):
@@ -218,6 +228,9 @@ class Route:
     async def _concluded(self, record: EditRecord, over: Over) -> EditRecord:
         attempt = over.attempt
         match over.result:
+            case Delivered(images=()):  # wanted by nobody, by what was heard: the store may have lost that word
+                end = ends.cancelled(with_attempt(record, attempt).attempts)
+                return await self._finish(record, end, attempt)
             case Delivered():
                 late = self._remaining_s(record) < 0
                 return await self._finish(record, ends.succeeded(record, attempt, over.result, late=late), attempt)
@@ -231,7 +244,7 @@ class Route:
     ) -> EditRecord:
         """A failure that is proven: the next offer, or the end."""
         record = with_attempt(record, attempt)
-        at_risk = _holds_unresolved(record) and failed.kind is not FailureKind.MODERATED
+        at_risk = _held(record) and failed.kind is not FailureKind.MODERATED
         if at_risk and not self._accepts_risk(record):
             return await self._leave(record, attempt, failed.message, closed=closed)
         if self.cancels.is_asked(record) and failed.kind is not FailureKind.MODERATED:
@@ -244,7 +257,7 @@ class Route:
                 return await self._open(record, decision)
             case Refuse():
                 return await self._finish(record, ends.refused(record.attempts), None if closed else attempt)
-            case GiveUp() if _holds_unresolved(record):
+            case GiveUp() if _held(record):
                 return await self._leave(record, attempt, failed.message, closed=closed)
             case NotRepeated():
                 end = ends.not_repeated(record.attempts, failed.message)
@@ -265,8 +278,7 @@ class Route:
     async def _stop(self, record: EditRecord, attempt: AttemptRecord | None, *, dropped: bool = False) -> EditRecord:
         """Its caller wants no more of it, or is gone (`dropped`). What may still be charged is found out before it
         counts as cancelled."""
-        held = next((one for one in record.attempts if one.state is AttemptState.UNRESOLVED), None)
-        if held is not None:
+        if held := _held(record):
             return await self._leave(record, attempt or held, held.message, closed=attempt is None)
         end = ends.dropped(record.attempts) if dropped else ends.cancelled(record.attempts)
         return await self._finish(record, end, attempt)
@@ -300,7 +312,7 @@ class Route:
             for tried in record.attempts
             if tried.failure
         )
-        plan = _still_sold(record.plan, self._current)
+        plan = self._still_sold(record)
         remaining_s, chance, spent = self._remaining_s(record), self._clock.chance(), self._health.spent()
         decision = decide(failed, history, plan, remaining_s, chance, spent)
         if spent and isinstance(decision, GiveUp):
@@ -329,8 +341,14 @@ def _as_failure(outcome: Unresolved) -> Failed:
     return Failed(kind=FailureKind.UNSUPPORTED, fate=Fate.NOT_RUN, message=outcome.message)
 
 
-def _holds_unresolved(record: EditRecord) -> bool:
-    return any(attempt.state is AttemptState.UNRESOLVED for attempt in record.attempts)
+def _none_left(record: EditRecord) -> End:
+    message = "the configuration no longer has any offer of its plan"
+    return ends.given_up(record.attempts, GiveUp(kind=FailureKind.UNSUPPORTED), message)
+
+
+def _held(record: EditRecord) -> AttemptRecord | None:
+    """An attempt of which nobody knows whether it was charged."""
+    return next((attempt for attempt in record.attempts if attempt.state is AttemptState.UNRESOLVED), None)
 
 
 def _still_to_wait_s(attempt: AttemptRecord, now_ms: int) -> float:
@@ -352,8 +370,3 @@ def _final_of(record: EditRecord) -> AttemptRecord | None:
     """Of a race, the runner after whose failure nothing is tried again, though the other one went on."""
     stops = (one for one in record.attempts if one.failure and VERDICTS[one.failure].action is Action.STOP)
     return next(stops, None)
-
-
-def _still_sold(plan: Plan, current: Current) -> Plan:
-    """The plan without offers that the configuration lost since it was made."""
-    return replace(plan, candidates=tuple(found for found in plan.candidates if current.sells(found.offer)))

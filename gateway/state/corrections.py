@@ -5,12 +5,14 @@ that is settled or released stays so, and what it cost otherwise is posted as a 
 others, but with an operation id of the caller's instead of owner and epoch: an edit that is over is nobody's.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import cast
 
+import msgspec
 from redis.asyncio import Redis
 
 from gateway.ledger.rows import Mark
+from gateway.observe import log
 from gateway.state import events, keys
 from gateway.state.arguments import cost
 from gateway.state.budgets import MOST_AMOUNT_MICRO
@@ -41,13 +43,14 @@ class Corrections:
     async def unresolved(self, limit: int) -> tuple[EditRecord, ...]:
         """Edits that hold money for an unresolved attempt, those that wait longest first."""
         with unavailable():
-            found = self._store.zrange(keys.UNRESOLVED, 0, limit - 1)  # pyright: ignore[reportUnknownMemberType] - redis-py's own
-            ids = await cast("Awaitable[list[bytes]]", found)
+            listed = self._store.zrange(keys.UNRESOLVED, 0, limit - 1)  # pyright: ignore[reportUnknownMemberType] - redis-py's own
+            ids = await cast("Awaitable[list[bytes]]", listed)
             pipeline = self._store.pipeline(transaction=False)
             for edit_id in ids:
                 pipeline.hgetall(keys.EDIT + edit_id.decode())
             hashes = cast("list[dict[bytes, bytes]]", await pipeline.execute())
-        return tuple(read_edit(fields) for fields in hashes if fields)
+        found = zip(ids, hashes, strict=True)
+        return tuple(record for name, fields in found if fields and (record := _readable(name.decode(), fields)))
 
     async def unresolved_count(self) -> int:
         """How many there are, for a metric."""
@@ -162,6 +165,15 @@ class Corrections:
         if reply[0] == b"illegal":
             raise IllegalMove(f"{edit_id}: {cast('bytes', reply[1]).decode()}")
         return reply
+
+
+def _readable(edit: str, fields: Mapping[bytes, bytes]) -> EditRecord | None:
+    """None for a record that this release cannot read: another one will, and the others need not wait for it."""
+    try:
+        return read_edit(fields)
+    except (msgspec.DecodeError, ValueError) as error:
+        log.error("edit_unreadable", edit=edit, error=str(error))
+        return None
 
 
 def _attempt(record: EditRecord, number: int) -> AttemptRecord:

@@ -31,7 +31,7 @@ from gateway.keeper import Keeper
 from gateway.observe import Metrics
 from gateway.observe.tracing import Tracer
 from gateway.pictures import Pictures
-from gateway.results import Kind, Results
+from gateway.results import Kind, Results, ResultsUnavailable
 from gateway.secret import Secret
 from gateway.settings import Settings
 from gateway.state.corrections import Corrections
@@ -92,12 +92,26 @@ def configured(
 
 
 class Shelf(Results):
-    """The picture store; `pauses_s` are how long the next reads of an input take."""
+    """The picture store; `pauses_s` are how long the next reads of an input take, and `away` how many of them, or of
+    results to be kept, find nobody."""
 
     clock: HandClock
     pauses_s: list[float]
+    away: int
+
+    def _is_away(self) -> None:
+        if self.away > 0:
+            self.away -= 1
+            raise ResultsUnavailable("the result store does not answer")
+
+    async def put(self, team: str, kind: Kind, digest: str, data: bytes) -> None:
+        if kind == "results":
+            self._is_away()
+        await super().put(team, kind, digest, data)
 
     async def get(self, team: str, kind: Kind, digest: str) -> bytes:
+        if kind == "inputs":
+            self._is_away()
         data = await super().get(team, kind, digest)
         if kind == "inputs" and self.pauses_s:
             self.clock.forward(self.pauses_s.pop(0))
@@ -112,7 +126,7 @@ class Stage:
         self.script.always(PICTURES, picture)
         self.runware, self.runflow = RunwareLines(self.script), RunflowLines(self.script)
         self.shelf = cast("Shelf", Shelf.open("memory:"))
-        self.shelf.clock, self.shelf.pauses_s = self.clock, []
+        self.shelf.clock, self.shelf.pauses_s, self.shelf.away = self.clock, [], 0
         self.reader = Edits(line, "reader")
         self._replicas: list[Replica] = []
 
@@ -189,7 +203,7 @@ class Replica:
         addresses = Addresses((Secret("callbacks"),))
         lanes = Lanes(current, self.edits, runner, delivery, self.health, witness, addresses)
         corrections = Corrections(stage.line, clock=clock.now_ms)
-        races = Races(current, self.edits, corrections, lanes, self.health, witness, clock, timing)
+        races = Races(self.edits, corrections, lanes, self.health, witness, clock, timing)
         route = Route(current, self.edits, lanes, Line(current, clock), races, self.health, witness, clock, timing)
         handover = HandOver(egress, stage.shelf, clock)
         self.engine = Engine(

@@ -80,6 +80,19 @@ async def test_a_machine_of_ones_own_is_let_go_at_once_at_what_it_has_cost(stage
     assert replica.health.facts()[PREVIEW].success == PRIOR_SUCCESS, "it says nothing about the machine"
 
 
+async def test_a_cancel_that_the_store_lost_is_not_shown_as_a_success_without_a_picture(stage: Stage):
+    """Its primary died with the wish, and after its owner had been called."""
+    replica = stage.replica()
+    stage.script.at(RUNWARE, stage.runware.acked, stage.script.halt(stage.runware.finished()))
+    record = await replica.accept(RUNWARE_PRO)
+    await stage.script.reached.wait()
+    replica.engine.hear_cancel(record.id)
+    stage.script.go_on.set()
+    ended = await replica.ended(record)
+    assert ended.end is not None
+    assert (ended.status, ended.end.cost_micro) == (Status.CANCELLED, 40_000)
+
+
 async def test_a_cancel_just_before_the_end_is_still_one(stage: Stage):
     replica = stage.replica()
 

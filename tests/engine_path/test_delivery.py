@@ -6,8 +6,8 @@ from adapters.contract import Edit, FailureKind, HttpReply, ImageFormat, Picture
 from gateway.engine.order import Order
 from gateway.state.records import AttemptState, Status, Wish
 from policies.plans import Policy
-from tests.engine_path.script import PICTURES, RUNFLOW, RUNWARE, Line, broken, not_sent, status
-from tests.engine_path.stage import RESULT, RUNFLOW_PRO, RUNWARE_PRO, TEAM, Stage, picture
+from tests.engine_path.script import LOCAL, PICTURES, RUNFLOW, RUNWARE, Line, Request, broken, not_sent, status
+from tests.engine_path.stage import PREVIEW, RESULT, RUNFLOW_PRO, RUNWARE_PRO, TEAM, Stage, edited, picture
 
 
 def bought(stage: Stage) -> int:
@@ -163,3 +163,23 @@ async def test_an_edit_whose_input_is_gone_fails_and_buys_nothing(stage: Stage):
     record = await replica.engine.accept(order)
     ended = await replica.ended(record)
     assert (ended.status, ended.attempts[0].failure, bought(stage)) == (Status.FAILED, FailureKind.INVALID, 0)
+
+
+async def test_a_submit_whose_picture_could_not_be_read_waits_for_it_and_is_not_taken_for_lost(stage: Stage):
+    """Nothing was sent, and nobody who goes on from the record could know that: its money would stay held."""
+    replica = stage.replica()
+    stage.script.at(RUNFLOW, stage.runflow.created, stage.runflow.succeeded())
+    stage.shelf.away = 3
+    record = await replica.run(RUNFLOW_PRO)
+    assert (record.status, len(record.attempts), bought(stage)) == (Status.SUCCEEDED, 1, 1)
+
+
+async def test_a_picture_that_came_in_the_answer_waits_for_room_since_nobody_can_be_asked_for_it_again(stage: Stage):
+    replica = stage.replica()
+
+    def answered(request: Request) -> HttpReply:
+        stage.shelf.away = 3
+        return edited(request)
+
+    stage.script.at(LOCAL, answered)
+    assert (await replica.run(PREVIEW)).status is Status.SUCCEEDED

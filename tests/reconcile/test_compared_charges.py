@@ -54,6 +54,14 @@ async def test_what_agrees_is_counted_and_asked_for_once(stage, office, replica,
     assert await office.rows(RowKind.CORRECT) == []
 
 
+async def test_one_that_another_release_wrote_keeps_no_other_from_being_compared(stage, office, replica, clerk):
+    strange, _ = [await bought(stage, replica) for _ in range(2)]
+    await stage.line.hset(f"{{kontext}}:edit:{strange.id}", "document", b'{"version":99}')
+    stage.script.at(RUNWARE, stage.runware.finished())
+    await clerk.round()
+    assert clerk.found("runware", "matched") == 1
+
+
 async def test_nothing_is_compared_before_its_time_or_long_after(stage, office, replica, clerk):
     await bought(stage, replica)
     sent = len(stage.script.sent)

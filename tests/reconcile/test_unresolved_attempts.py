@@ -280,6 +280,14 @@ async def test_an_edit_whose_content_was_lost_is_still_found(stage, office, repl
     assert [image.warnings for image in found.end.images] == [()]
 
 
+async def test_one_that_another_release_wrote_keeps_no_other_from_its_truth(stage, office, replica, clerk):
+    strange, record = [await unresolved_at_runflow(stage, replica) for _ in range(2)]
+    await stage.line.hset(f"{{kontext}}:edit:{strange.id}", "document", b'{"version":99}')
+    stage.script.at(RUNFLOW, stage.runflow.listed, stage.runflow.succeeded())
+    await clerk.round()
+    assert (await stage.stored(record.id)).status is Status.SUCCEEDED
+
+
 # --- a team that would rather pay twice: two attempts of one edit are unknown ----------------------------------------
 
 
@@ -294,6 +302,20 @@ async def doubted(stage: Stage, office: Office) -> AsyncIterator[tuple[Clerk, Ed
     record = await replica.run(RUNFLOW_PRO, RUNWARE_PRO, deadline_s=95)
     assert [attempt.state for attempt in record.attempts] == [AttemptState.UNRESOLVED] * 2
     yield office.clerk(replica), record
+    await replica.engine.aclose()
+
+
+async def test_an_edit_that_cannot_pay_for_another_attempt_has_not_failed_while_one_may_have_made_it(stage, office):
+    settings = configured(stage.folder)
+    team = replace(settings.teams["growth"], accepts_risk=True)
+    replica = Replica(stage, "a", Timing(resolve_s=60), replace(settings, teams={"growth": team}))
+    stage.script.at(RUNFLOW, stage.runflow.lost)
+    stage.script.always(RUNFLOW, stage.runflow.nothing_listed)
+    record = await replica.ended(await replica.accept(RUNFLOW_PRO, RUNWARE_PRO, max_cost_micro=60_000))
+    assert (record.status, len(record.attempts)) == (Status.UNRESOLVED, 1)
+    stage.script.at(RUNFLOW, stage.runflow.listed, stage.runflow.succeeded())
+    await office.clerk(replica).round()
+    assert (await stage.stored(record.id)).status is Status.SUCCEEDED
     await replica.engine.aclose()
 
 
