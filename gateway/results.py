@@ -36,6 +36,10 @@ _PROBE = b"is there room?"
 _PROBE_TEAM = "readyz"
 
 
+class ResultsRefused(ValueError):  # noqa: N818 - the name is the fact
+    """Pictures cannot be kept as configured; the text says what to set instead."""
+
+
 class MissingPicture(LookupError):  # noqa: N818 - the name is the fact
     """Never kept, deleted, or damaged by a power cut."""
 
@@ -69,7 +73,8 @@ class Results:
     def open(cls, url: str) -> "Results":
         """`file:FOLDER` (made with mode 0700), `s3://BUCKET/PREFIX`, `gs://…`, `az://…`, or `memory:`.
 
-        Raises `ValueError` for anything else. A remote store's credentials come from where its SDK looks for them.
+        Raises `ResultsRefused` for anything else, and for a folder that cannot be made.
+        A remote store's credentials come from where its SDK looks for them.
         """
         if url == "memory:":
             return cls(MemoryStore(), url)
@@ -77,7 +82,7 @@ class Results:
             return cls(LocalStore(_folder(url)), url)
         if url.startswith(_REMOTE):
             return cls(from_url(url), url)
-        raise ValueError(f"a result store is file:FOLDER, s3://BUCKET/PREFIX, gs://…, az://… or memory:, not {url!r}")
+        raise ResultsRefused("[results] url: expected file:FOLDER, s3://BUCKET/PREFIX, gs://…, az://… or memory:")
 
     async def put(self, team: str, kind: Kind, digest: str, data: bytes) -> None:
         """Keep a picture under the SHA-256 of its bytes. One that is kept already stays as it is. Raises
@@ -165,8 +170,12 @@ async def _chunks(found: "obstore.GetResult") -> AsyncIterator[bytes]:
 def _folder(url: str) -> Path:
     """Private from the start: the pictures are somebody's."""
     folder = Path(url.removeprefix("file:").removeprefix("//")).expanduser().resolve()
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    folder.chmod(0o700)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.chmod(0o700)
+    except OSError as error:
+        words = f"the folder {folder} cannot be made ({error.strerror}); name another by [results] url or [state] dir"
+        raise ResultsRefused(words) from None
     return folder
 
 

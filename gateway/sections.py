@@ -11,6 +11,7 @@ from policies.conditions import When
 
 Scope = Literal["edit", "read", "admin"]
 Risk = Literal["public_without_tls", "readable_keys", "preview_in_production"]
+Port = Annotated[int, Meta(ge=0, le=65_535)]
 ALL_SCOPES: tuple[Scope, ...] = ("edit", "read", "admin")
 
 
@@ -26,7 +27,7 @@ class ServerSection(Section, frozen=True, kw_only=True):
     """
 
     host: str = "127.0.0.1"
-    port: int = 8080
+    port: Port = 8080
     secret: str | tuple[str, ...] | None = None
     public_url: str | None = None
     behind_tls: bool = False
@@ -113,7 +114,7 @@ class MetricsSection(Section, frozen=True, kw_only=True):
     """`port`: one of their own, where `/metrics` asks for no key; without it they are behind the scope `read`."""
 
     host: str = "127.0.0.1"
-    port: int | None = None
+    port: Port | None = None
 
 
 class OpenAISection(Section, frozen=True, kw_only=True):

@@ -23,6 +23,7 @@ from gateway.exposition import Exposition
 from gateway.ledger.connection import LedgerRefused, LedgerUnavailable
 from gateway.observe import Metrics, log
 from gateway.reload import Reloader
+from gateway.results import ResultsRefused
 from gateway.safety import dangers
 from gateway.sections import ClientsSection
 from gateway.settings import Settings, Source
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from uvicorn._types import ASGIApplication
 
 GRACE_S = 20
+BACKLOG = 2048
+"""Connections that wait to be taken."""
 
 
 class ServerRefused(Exception):  # noqa: N818 - the name is the fact
@@ -76,10 +79,22 @@ def bound(host: str, port: int) -> socket.socket:
         sock.bind((host, port))
     except OSError as error:
         sock.close()
-        raise ServerRefused(
-            f"{host}:{port} cannot be listened on ({error.strerror}); choose another by --port"
-        ) from None
+        raise _not_listened(host, port, error) from None
     return sock
+
+
+def listen(sock: socket.socket) -> None:
+    """Two sockets may be bound to one port as long as neither listens, and uvloop says nothing where the second one
+    then cannot: that gateway would announce itself and hear nobody. Raises `ServerRefused`."""
+    try:
+        sock.listen(BACKLOG)
+    except OSError as error:
+        host, port = sock.getsockname()[:2]
+        raise _not_listened(host, port, error) from None
+
+
+def _not_listened(host: str, port: int, error: OSError) -> ServerRefused:
+    return ServerRefused(f"{host}:{port} cannot be listened on ({error.strerror}); choose another by --port")
 
 
 class _Server(uvicorn.Server):
@@ -134,9 +149,13 @@ async def _serve(
             reloader = Reloader(context.current, source, context.metrics, context.clock)
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.ask)
             async with _exposed(settings, context.metrics), reloader.running():
+                listen(sock)
                 await server.serve(sockets=[sock])
-    except (StoreRefused, StoreUnavailable, EngineRefused, BooksRefused, LedgerRefused, LedgerUnavailable) as refused:
+    except (StoreRefused, EngineRefused, BooksRefused, LedgerRefused, ResultsRefused) as refused:
         raise ServerRefused(str(refused)) from None
+    except (StoreUnavailable, LedgerUnavailable) as silent:
+        place = "[state]" if isinstance(silent, StoreUnavailable) else "[ledger]"
+        raise ServerRefused(f"{silent} Is what {place} url names running, and reached from here?") from None
 
 
 async def _leave(context: Context) -> None:
@@ -171,6 +190,7 @@ def _config(app: App, limits: ClientsSection) -> uvicorn.Config:
         log_config=None,  # its lines go the way of all others, through the redaction
         log_level="warning",
         server_header=False,
+        backlog=BACKLOG,
         timeout_keep_alive=75,
         timeout_graceful_shutdown=GRACE_S,
     )
@@ -204,7 +224,8 @@ async def _exposed(settings: Settings, metrics: Metrics) -> AsyncGenerator[None]
 
 @asynccontextmanager
 async def listening(app: App, sock: socket.socket, limits: ClientsSection) -> AsyncGenerator[None]:
-    """`app` takes requests while the block runs."""
+    """`app` takes requests while the block runs. Raises `ServerRefused`."""
+    listen(sock)
     up = asyncio.Event()
     server = _Server(_config(app, limits), up.set)
     task = asyncio.create_task(server.serve(sockets=[sock]))

@@ -13,9 +13,9 @@ from msgspec import Meta, Struct, field
 
 from adapters.contract import AutoSize, ImageFormat, ModelSize, Pixels, Ratio, SizeWish, Tier
 from adapters.options import Options
-from gateway.api.choices import choices
 from gateway.api.forms import FormPart, form_parts
 from gateway.api.problems import ProblemError
+from gateway.choices import choices
 from gateway.money import micro_from_usd
 
 AnyRequest = Request[Any, Any, Any]

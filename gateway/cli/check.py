@@ -121,7 +121,7 @@ def _rules(policy: Policy, facts: Facts) -> str:
 def _providers(settings: Settings) -> Table:
     table = Table(title="providers", title_justify="left", box=None, padding=(0, 2))
     for column in ("name", "speaks", "at", "key", "offers"):
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", no_wrap=column in ("name", "speaks", "key"))
     for name, provider in settings.providers.items():
         speaks = type(provider.adapter).__name__
         models = ", ".join(offer.model for offer in provider.offers)
@@ -133,7 +133,7 @@ def _policy(name: str, found: Plan) -> Table:
     title = f"policy {name}: tier {found.tier} and above, in this order"
     table = Table(title=title, title_justify="left", box=None, padding=(0, 2))
     for column in ("rank", "offer", "price", "usual", "why not"):
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", no_wrap=column != "why not")
     for rank, one in enumerate(found.candidates, 1):
         table.add_row(str(rank), one.offer, f"${usd(one.price_micro)}", f"{one.expected_s:g} s", "")
     for one in found.exclusions:

@@ -9,9 +9,8 @@ import rich_click as click
 from rich.console import Console
 
 from gateway.cli.exits import BY_PROBLEM, Exit
-from gateway.configuration import environment
+from gateway.cli.reaching import HERE, KEY_HINT, named
 
-HERE = "http://127.0.0.1:8080"
 LOOK_S = 0.5
 Answer = dict[str, Any]
 """An answer of the admin routes, decoded from JSON."""
@@ -31,12 +30,12 @@ def drain(provider: str | None, note: str, restore: bool, within_s: float, as_js
 
     The key (scope `admin`) is KONTEXT_API_KEY. Exits with 1 where edits are still in flight when the time is over.
     """
-    env = environment()
-    address = (url or env.get("KONTEXT_URL") or HERE).rstrip("/")
+    named_one, key = named(url)
+    address = (named_one or HERE).rstrip("/")
     place = f"/admin/providers/{provider}" if provider else "/admin/replica"
     act = f"{place}/{'restore' if restore else 'drain'}"
     wait_s = 0.0 if provider or restore else within_s
-    answer = asyncio.run(_told(address, env.get("KONTEXT_API_KEY", ""), act, note, wait_s))
+    answer = asyncio.run(_told(address, key, act, note, wait_s))
     click.echo(json.dumps(answer) if as_json else _said(answer, provider))
     if wait_s and answer["in_flight"]:
         raise SystemExit(Exit.FAILED)
@@ -63,7 +62,9 @@ async def _asked(http: httpx.AsyncClient, method: str, path: str, body: Answer |
         _fail(f"no gateway answers at {http.base_url}; name one by --url", Exit.UNREACHABLE)
     if response.status_code != 200:
         kind = str(document.get("type", "")).rpartition(":")[2]
-        _fail(str(document.get("detail")), BY_PROBLEM.get(kind, Exit.FAILED))
+        expected = f"\n  expected: {document['expected']}" if document.get("expected") else ""
+        hint = f"\n  {KEY_HINT}" if kind == "unauthorized" else ""
+        _fail(f"{document.get('detail')}{expected}{hint}", BY_PROBLEM.get(kind, Exit.FAILED))
     return document
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from pathlib import Path
 
 import msgspec
@@ -28,6 +29,7 @@ def edit(
     """Edit a picture. The gateway's key is KONTEXT_API_KEY."""
     fields = {"output.format": FORMATS.get(out.suffix.lower(), "png"), **fields_of(models, extra, given)}
     console = Console(stderr=as_json)
+    _refuse_unwritable(out)
     try:
         made, paths = asyncio.run(_edit(console, prompt, image, mask, fields, out, url))
     except KontextError as error:
@@ -62,10 +64,24 @@ async def _edit(
         return made, await save(client, made, out)
 
 
+def _refuse_unwritable(out: Path) -> None:
+    """Before anything is bought: a picture that cannot be written would be paid for in vain."""
+    place = next(path for path in (out, *out.parents) if path.exists())
+    if place == out and out.is_dir():
+        raise click.BadParameter(f"{out} is a folder; name a file, such as {out / 'picture.png'}", param_hint="--out")
+    if not os.access(place, os.W_OK) or (place != out and not place.is_dir()):
+        raise click.BadParameter(f"nothing can be written to {place}; name another place", param_hint="--out")
+
+
 async def save(client: AsyncKontext, made: Edit, out: Path) -> list[Path]:
     """The edit's pictures as files: `out`, and with a number before its ending for further ones."""
     paths: list[Path] = []
     for number, image in enumerate(made.images):
         path = out if number == 0 else out.with_stem(f"{out.stem}-{number}")
-        paths.append(await client.save(image, path if path.suffix else path.with_suffix(f".{image.format}")))
+        path = path if path.suffix or path.exists() else path.with_suffix(f".{image.format}")
+        try:
+            paths.append(await client.save(image, path))
+        except OSError as error:
+            words = f"{path} cannot be written ({error.strerror}); while it is kept, the picture is at {image.url}"
+            raise click.ClickException(words) from None
     return paths

@@ -46,7 +46,7 @@ def engine_options(command: C) -> C:
 @click.group(invoke_without_command=True)
 @click.option("--engine", type=click.Choice(["preview", "kontext-dev"]), default="preview", help="What edits pictures.")
 @click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--port", type=int, default=8000, show_default=True)
+@click.option("--port", type=click.IntRange(0, 65_535), default=8000, show_default=True)
 @click.option("--queue", type=click.IntRange(0), default=8, show_default=True, help="Edits that may wait.")
 @engine_options
 @click.pass_context

@@ -59,7 +59,7 @@ def _plan(quoted: Quote) -> Table:
     title = f"policy {quoted.policy}, tier {quoted.asked_tier} and above"
     table = Table(title=title, title_justify="left", box=None, padding=(0, 2))
     for column in ("rank", "offer", "price", "usual", "95 %", "why"):
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", no_wrap=column != "why")
     for one in quoted.candidates:
         times = (f"{one.expected_s:.1f} s", f"{one.within_s:.1f} s")
         table.add_row(str(one.rank), one.offer, f"${one.price_usd}", *times, escape(one.why))

@@ -15,6 +15,7 @@ from gateway.client import AsyncKontext, KontextError, ProblemError, Retry, Unre
 from gateway.configuration import environment
 
 HERE = "http://127.0.0.1:8080"
+KEY_HINT = "set KONTEXT_API_KEY to the team's key; without a configuration, `kontext serve` prints one"
 RETRY = Retry(times=4, base_s=0.25, patience_s=15.0)
 """Somebody waits: a gateway that restarts is waited for, one that is not there soon told."""
 
@@ -22,7 +23,12 @@ RETRY = Retry(times=4, base_s=0.25, patience_s=15.0)
 def named(url: str | None) -> tuple[str | None, str]:
     """The address that was named, if any was, and the key."""
     env = environment()
-    return url or env.get("KONTEXT_URL"), env.get("KONTEXT_API_KEY") or env.get("KONTEXT_DEV_KEY", "")
+    address, key = url or env.get("KONTEXT_URL"), env.get("KONTEXT_API_KEY") or env.get("KONTEXT_DEV_KEY", "")
+    if address and not address.startswith(("http://", "https://")):
+        raise click.UsageError(f"the gateway's address {address!r} must begin with http:// or https://, as {HERE} does")
+    if not key.isascii():
+        raise click.UsageError("KONTEXT_API_KEY is no key: expected kx_ and plain letters, as `kontext key new` prints")
+    return address, key
 
 
 @asynccontextmanager
@@ -57,6 +63,8 @@ def fail(console: Console, error: KontextError, as_json: bool) -> NoReturn:
     if problem and problem.edit:
         tell(console, problem.edit)
     console.print(f"[bold red]{error}[/]")
+    if problem and problem.kind == "unauthorized":
+        console.print(f"  {KEY_HINT}")
     if isinstance(error, UnreachableError):
         console.print("  name a gateway by --url or KONTEXT_URL, its key by KONTEXT_API_KEY")
     for word, said in (("field", problem and problem.field), ("expected", problem and problem.expected)):

@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 @click.group(invoke_without_command=True)
 @click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--port", type=int, default=9090, show_default=True)
+@click.option("--port", type=click.IntRange(0, 65_535), default=9090, show_default=True)
 @click.option("--seconds", type=float, default=2.0, show_default=True, help="How long an edit takes.")
 @click.option("--fast", is_flag=True, help="Serve one ready picture per size and format instead of true edits.")
 @click.option("--write-config", type=click.Path(path_type=Path), metavar="FILE", help="Write a kontext.toml for them.")

@@ -11,7 +11,7 @@ from gateway.settings import Settings
 @click.command()
 @config_option
 @click.option("--host", help="Address to listen on; else the configuration's.")
-@click.option("--port", type=int, help="Port to listen on; else the configuration's.")
+@click.option("--port", type=click.IntRange(0, 65_535), help="Port to listen on; else the configuration's.")
 def serve(config: str | None, host: str | None, port: int | None) -> None:
     """Run the gateway. Without a configuration: loopback, the preview engine, and a key printed here."""
     from gateway.observe import configure_logging, never_log

@@ -33,7 +33,7 @@ def summary(edit: Edit) -> str:
 def _candidates(edit: Edit) -> Table:
     table = Table(title=f"plan of policy {edit.routing.policy}", title_justify="left", box=None, padding=(0, 2))
     for column in ("rank", "offer", "price", "usual", "why not"):
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", no_wrap=column != "why not")
     for one in edit.routing.candidates:
         if one.excluded:
             table.add_row("–", one.offer, "", "", one.why, style="dim")
@@ -45,7 +45,7 @@ def _candidates(edit: Edit) -> Table:
 def _attempts(edit: Edit) -> Table:
     table = Table(title="attempts", title_justify="left", box=None, padding=(0, 2))
     for column in ("", "offer", "outcome", "seconds", "cost", "what it said"):
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", no_wrap=column != "what it said")
     for number, one in enumerate(edit.routing.attempts, 1):
         style = "green" if one.outcome == "done" else "yellow"
         cost = f"${one.cost_usd}" if one.cost_usd is not None else ""

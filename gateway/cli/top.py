@@ -14,9 +14,8 @@ from rich.text import Text
 
 from gateway.cli.exits import Exit
 from gateway.cli.exposed import OfferView, Page, ReplicaView, View, parsed, view
-from gateway.configuration import environment
+from gateway.cli.reaching import HERE, named
 
-HERE = "http://127.0.0.1:8080"
 WITHIN_S = 3.0
 _COLOURS = {"closed": "green", "half_open": "yellow", "probing": "yellow"}
 
@@ -28,9 +27,8 @@ _COLOURS = {"closed": "green", "half_open": "yellow", "probing": "yellow"}
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, a line a look.")
 def top(urls: tuple[str, ...], every: float, once: bool, as_json: bool) -> None:
     """Watch the gateway from `/metrics`. Its key (scope `read`) is KONTEXT_API_KEY; a port of their own needs none."""
-    env = environment()
-    asked = tuple(address(url) for url in urls or (env.get("KONTEXT_URL") or HERE,))
-    key = env.get("KONTEXT_API_KEY") or env.get("KONTEXT_DEV_KEY", "")
+    found = [named(url) for url in urls or (None,)]
+    asked, key = tuple(address(url or HERE) for url, _ in found), found[0][1]
     try:
         seen = asyncio.run(_watch(asked, key, None if once else every, as_json=as_json))
     except KeyboardInterrupt:
@@ -111,11 +109,11 @@ def _pace(value: float | None, unit: str) -> str:
 
 
 def _offers(offers: Sequence[OfferView]) -> Table:
-    table = Table(box=None, padding=(0, 2))
+    table = Table(box=None, padding=(0, 1), collapse_padding=True)
     for name in ("offer", "tier", "circuit"):
-        table.add_column(name)
+        table.add_column(name, overflow="fold", no_wrap=name != "offer")
     for name in ("done", "failed", "/min", "median", "spent", "$/h"):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
     for one in offers:
         table.add_row(
             one.offer, one.tier, _state(one), str(one.done), str(one.failed), _number(one.attempts_per_minute),
@@ -136,9 +134,9 @@ def _number(value: float | None) -> str:
 
 
 def _replicas(replicas: Sequence[ReplicaView]) -> Table:
-    table = Table(box=None, padding=(0, 2))
+    table = Table(box=None, padding=(0, 1), collapse_padding=True)
     for name in ("replica", "configuration"):
-        table.add_column(name)
+        table.add_column(name, overflow="fold")
     for name in ("in flight", "waiting", "ledger behind", "store errors"):
         table.add_column(name, justify="right")
     for one in replicas:

@@ -29,8 +29,8 @@ Record = dict[str, Any]
 
 @click.command()
 @click.option("--by", default="team,model", show_default=True, help="team, key, model, tier, day, tag:NAME; by commas.")
-@click.option("--since", type=_DAY, help="The first UTC day.")
-@click.option("--until", type=_DAY, help="The last UTC day.")
+@click.option("--since", type=_DAY, metavar="YYYY-MM-DD", help="The first UTC day.")
+@click.option("--until", type=_DAY, metavar="YYYY-MM-DD", help="The last UTC day.")
 @click.option("--team", help="One team alone.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--url", help="The gateway; else KONTEXT_URL, else one at 127.0.0.1:8080.")
@@ -100,14 +100,15 @@ async def _from_ledger(query: Query, config: str) -> tuple[list[Record], list[Re
 
 
 def table(by: Sequence[str], records: Sequence[Record]) -> Table:
-    drawn = Table(box=None, padding=(0, 2), show_footer=bool(records))
+    drawn = Table(box=None, padding=(0, 1), collapse_padding=True, show_footer=bool(records))
     for place, name in enumerate(by):
         drawn.add_column(escape(name), overflow="fold", footer="" if place else "total")
     for name in ("edits", "pictures"):
-        drawn.add_column(name, justify="right", footer=str(sum(record[name] for record in records)))
+        drawn.add_column(name, justify="right", no_wrap=True, footer=str(sum(record[name] for record in records)))
     for name in _SUMS:
         total = sum(micro(record[name]) for record in records)
-        drawn.add_column(name.removesuffix("_usd"), justify="right", footer=f"${usd(total)}")
+        header = name.removesuffix("_usd")
+        drawn.add_column(header, justify="right", no_wrap=True, footer=f"${usd(total)}")
     for record in records:
         groups = (escape(str(record[name])) if record[name] is not None else "–" for name in by)
         sums = (f"${record[name]}" for name in _SUMS)

@@ -42,6 +42,8 @@ def fields_of(models: tuple[str, ...], extra: tuple[str, ...], given: dict[str, 
     if models:
         fields["models"] = json.dumps(models)
     for pair in extra:
-        name, _, value = pair.partition("=")
+        name, given_one, value = pair.partition("=")
+        if not given_one:
+            raise click.BadParameter(f"{pair!r} has no =; write FIELD=VALUE", param_hint="--set")
         fields[name] = value
     return fields

@@ -185,6 +185,8 @@ def _results_url(url: str | None, state_dir: Path, base: Path) -> str:
     if url is None:
         return f"file:{state_dir / 'results'}"
     scheme, _, path = url.partition(":")
+    if scheme not in ("file", "memory", "s3", "gs", "az"):
+        raise SettingsError("results.url: expected file:FOLDER, s3://BUCKET/PREFIX, gs://…, az://… or memory:")
     if scheme != "file":
         return url
     return f"file:{(base / Path(path.removeprefix('//')).expanduser()).resolve()}"

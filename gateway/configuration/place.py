@@ -5,6 +5,8 @@ from typing import TypeVar
 
 import msgspec
 
+from gateway.choices import choices
+
 _T = TypeVar("_T")
 
 
@@ -18,8 +20,19 @@ def converted(place: str, document: object, kind: type[_T]) -> _T:
         return msgspec.convert(document, kind)
     except msgspec.ValidationError as error:
         text, _, path = str(error).partition(" - at `$")
-        where = f"{place}{path.removesuffix('`')}".lstrip(".") or "the file"
-        raise SettingsError(f"{where}: {text}") from None
+        path = path.removesuffix("`")
+        where = f"{place}{path}".lstrip(".") or "the file"
+        raise SettingsError(f"{where}: {text}{_instead(kind, path, text)}") from None
+
+
+def _instead(kind: type, path: str, text: str) -> str:
+    """What to write, where the type's own words leave it open."""
+    if path.endswith(".order"):
+        return '; expected "balanced", or a list such as ["cheapest"]'
+    if path.endswith("_usd") and text.startswith("Expected `str"):
+        return '; write decimal dollars in quotes, such as "25.00"'
+    allowed = choices(kind, path) if "enum value" in text else ()
+    return f"; expected one of {', '.join(allowed)}" if allowed else ""
 
 
 def listed(names: Iterable[str]) -> str:

@@ -41,7 +41,11 @@ def _sqlite(path: Path, busy_s: float) -> AsyncEngine:
     """Every commit reaches the disk, since the outbox forgets what was committed."""
     if not path.name:
         raise LedgerRefused(f"[ledger] url names no file. {_EXPECTED}")
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        words = f"the folder {path.parent} cannot be made ({error.strerror}); name another one by [ledger] url"
+        raise LedgerRefused(words) from None
     engine = create_async_engine(URL.create("sqlite+aiosqlite", database=str(path)), connect_args={"timeout": busy_s})
 
     def prepare(connection: Any, _: object) -> None:  # noqa: ANN401 - the driver's own

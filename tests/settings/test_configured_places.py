@@ -60,3 +60,19 @@ def test_where_a_store_has_several_nodes_one_more_confirms_what_moves_money(
 ) -> None:
     settings = loaded(tmp_path, f'[server]\nsecret = "env:SECRET"\n[state]\n{state}\n', SECRET="s" * 32)
     assert settings.state.confirmations == confirmations
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[budget]\nmonth_usd = 500", r"budget\.month_usd: .*in quotes"),
+        ('[policies.a]\norder = "cheapst"', r"policies\.a\.order: .*a list such as \[.cheapest.\]"),
+        ('[policies.a]\ntier = "premum"', r"policies\.a\.tier: .*one of preview, draft, standard, premium"),
+        ("[server]\nport = 99999", r"server\.port: .*65535"),
+        ("[metrics]\nport = -1", r"metrics\.port: .*>= 0"),
+        ('[results]\nurl = "ftp://pictures"', r"results\.url: expected file:FOLDER"),
+    ],
+)
+def test_a_value_that_cannot_be_meant_is_refused_with_what_to_write(text: str, told: str, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=told):
+        loaded(tmp_path, text)
