@@ -1,6 +1,7 @@
 """The drain, on a real store: every row arrives once, whatever dies between reading, writing and forgetting."""
 
 import asyncio
+import re
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
@@ -17,7 +18,7 @@ from redis.backoff import NoBackoff
 
 from gateway.ledger.book import BATCH, Book
 from gateway.ledger.connection import LedgerUnavailable, connect
-from gateway.ledger.entries import entry, place
+from gateway.ledger.entries import Entry, entry, kept, place
 from gateway.ledger.migrations import migrate
 from gateway.ledger.outbox import ASIDE, STREAM, Backlog, Outbox
 from gateway.ledger.rows import Row
@@ -248,6 +249,28 @@ async def test_what_cannot_be_read_or_written_is_set_aside_and_blocks_nothing(st
         kept = aside[entry_id]["fields_hex"]
         assert {bytes.fromhex(name).decode(): bytes.fromhex(value) for name, value in kept.items()} == fields
         assert aside[entry_id]["fault"]
+
+
+async def test_the_runbook_puts_a_row_back_that_was_set_aside(store: Redis, book: Book) -> None:
+    """By the very words that it tells somebody to run."""
+    page = (Path(__file__).parents[2] / "docs" / "runbooks" / "KontextLedgerRowsAside.md").read_text("utf-8")
+    (script,) = re.findall(r"```lua\n(.*?)```", page, re.DOTALL)
+    (row,) = told(1)[:1]
+    await put(store, [row])
+    ((raw_id, fields),) = cast("list[tuple[bytes, dict[bytes, bytes]]]", await store.xrange(STREAM))
+    await store.xdel(STREAM, raw_id)
+    await store.hset(ASIDE, raw_id.decode(), kept(Entry(raw_id.decode(), fields)).decode())
+    outbox = Outbox(store, book, HandClock())
+
+    async def back(entry_id: str) -> bytes:
+        return cast("bytes", await store.eval(script, 2, ASIDE, STREAM, entry_id))
+
+    assert await back(raw_id.decode()) == b"put back"
+    assert await back(raw_id.decode()) == b"no such row"
+    await outbox.drain_once()
+    assert await ids(book) == [row.id]
+    left = await outbox.backlog()
+    assert (left.rows, left.aside) == (0, 0)
 
 
 async def test_a_store_that_lost_everything_gets_its_group_again(store: Redis, sqlite_book: Book) -> None:
