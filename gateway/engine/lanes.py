@@ -17,6 +17,7 @@ from gateway.engine.health import Admitted, Health
 from gateway.engine.terms import caps
 from gateway.engine.witness import Witness
 from gateway.settings import Provider
+from gateway.state.connection import StoreUnavailable
 from gateway.state.edits import Edits, NoPermit, Permit
 from gateway.state.records import AttemptRecord, AttemptState, EditRecord
 
@@ -79,6 +80,7 @@ class Lanes:
         self._addresses = addresses or Addresses()
         self._current, self._edits, self._runner, self._delivery = current, edits, runner, delivery
         self._health, self._witness = health, witness
+        self._unsent: set[tuple[str, int, int]] = set()
         self.cancels = Cancels()
 
     def place(self, offer: str) -> Place:
@@ -124,14 +126,26 @@ class Lanes:
         opened = NoPermit()
         try:
             opened = await self._edits.open(record, attempt, self.place(admission.offer).permit, caps=budgets)
+        except StoreUnavailable:
+            self._unsent.add((record.id, record.epoch, attempt.number))
+            raise
         finally:
             if isinstance(opened, NoPermit):
                 self._health.let_go(admission)
         return opened
 
+    async def rejoined(self, record: EditRecord, attempt: AttemptRecord) -> Lane:
+        """An open attempt of a path that broke off. One of which only the opening was not confirmed was not sent by us,
+        and in this epoch by nobody else: it begins, with a new stamp."""
+        opening = (record.id, record.epoch, attempt.number)
+        if opening not in self._unsent:
+            return Lane(attempt, resumed=True)
+        return Lane(await self._edits.store(record, attempt))
+
     async def followed(self, record: EditRecord, lane: Lane) -> Over:
         """To the attempt's end. Raises `Fenced`."""
         attempt, place = lane.attempt, self.place(lane.attempt.offer)
+        self._unsent.discard((record.id, record.epoch, attempt.number))
         if not lane.resumed:
             self._health.submitted(attempt.provider, repeat=_is_repeat(record, attempt))
         self._witness.attempt_began(record, attempt)

@@ -116,14 +116,12 @@ class Route:
     async def _rejoin(self, record: EditRecord, running: list[AttemptRecord]) -> EditRecord:
         """One open attempt, or two of a race. What the configuration lost cannot be followed."""
         here = [attempt for attempt in running if self._current.find(attempt.offer)]
-        gone = [
-            ends.unresolved(one, Unresolved(_NOT_CONFIGURED.format(one.offer))) for one in running if one not in here
-        ]
+        gone = [_gone(record, one) for one in running if one not in here]
         for attempt in gone if here else gone[:-1]:
             record = await self._closed(record, attempt)
         if not here:
-            return await self._leave(record, gone[-1], gone[-1].message)
-        return await self._run(record, *(Lane(attempt, resumed=True) for attempt in here))
+            return await self._after(record, gone[-1], _failed_of(gone[-1]))
+        return await self._run(record, *[await self.lanes.rejoined(record, attempt) for attempt in here])
 
     async def aclose(self) -> None:
         await self._races.aclose()
@@ -339,6 +337,15 @@ def _as_failure(outcome: Unresolved) -> Failed:
     """What nobody could resolve, for a team that goes on all the same: at another offer, since this one may have taken
     the work already."""
     return Failed(kind=FailureKind.UNSUPPORTED, fate=Fate.NOT_RUN, message=outcome.message)
+
+
+def _gone(record: EditRecord, attempt: AttemptRecord) -> AttemptRecord:
+    """An open attempt at an offer that the configuration lost: unresolved, but where nobody bills it has failed."""
+    message = _NOT_CONFIGURED.format(attempt.offer)
+    if record.plan.candidate(attempt.offer).billed:
+        return ends.unresolved(attempt, Unresolved(message))
+    kind, fate = FailureKind.TASK_FAILED, Fate.MAY_HAVE_RUN
+    return replace(attempt, state=AttemptState.RELEASED, failure=kind, fate=fate, message=message)
 
 
 def _none_left(record: EditRecord) -> End:

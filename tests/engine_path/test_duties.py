@@ -14,7 +14,7 @@ from gateway.state.connection import StoreUnavailable
 from gateway.state.edits import Edits
 from gateway.state.records import AttemptState, EditRecord, Status
 from gateway.state.scripts import Step
-from tests.engine_path.script import RUNFLOW, RUNWARE, Request
+from tests.engine_path.script import RUNFLOW, RUNWARE, Request, not_sent
 from tests.engine_path.stage import RUNFLOW_PRO, RUNWARE_PRO, Replica, Stage
 
 
@@ -114,6 +114,51 @@ async def test_an_edit_that_comes_back_has_one_path_and_not_two(stage: Stage):
     assert len(list(paths(record))) == 1
     ended = await replica.ended(await stage.stored(record.id))
     assert (ended.status, ended.epoch, len(stage.script.taken)) == (Status.SUCCEEDED, 3, 1)
+
+
+async def test_an_attempt_whose_opening_nobody_confirmed_begins_as_one_that_was_never_sent(stage: Stage):
+    """Looked for as if it were lost, it would not be found, and its money would stay held."""
+    replica = stage.replica()
+    await replica.engine.start()
+    await replica.metronome.rests()
+
+    async def lost() -> None:
+        raise RedisConnectionError("the reply was lost")
+
+    stage.line.after[Step.OPEN] = lost
+    stage.script.at(RUNWARE, not_sent)
+    record = await replica.accept(RUNWARE_PRO, RUNFLOW_PRO)
+    await gone(record)
+    stage.script.at(RUNFLOW, stage.runflow.created, stage.runflow.succeeded())
+    await rounds(replica, 2)
+    ended = await replica.ended(record)
+    assert (ended.status, len(ended.attempts), len(stage.script.taken)) == (Status.SUCCEEDED, 2, 1)
+
+
+async def test_once_it_was_sent_it_is_lost_like_any_other_whose_path_broke_off(stage: Stage):
+    replica = stage.replica()
+    await replica.engine.start()
+    await replica.metronome.rests()
+
+    async def away() -> None:
+        raise RedisConnectionError("the store is away")
+
+    stage.line.before[Step.OPEN] = away
+    stage.script.at(RUNWARE, not_sent)
+    record = await replica.accept(RUNWARE_PRO, RUNFLOW_PRO)
+    await gone(record)
+
+    def store_goes() -> None:
+        stage.line.before[Step.STORE] = away
+
+    say = stage.runflow
+    stage.script.at(RUNFLOW, stage.script.first(store_goes, say.created), say.listed, say.succeeded())
+    for _ in range(4):
+        await replica.metronome.tick()
+        await replica.metronome.rests()
+        await gone(record)
+    ended = await replica.ended(record)
+    assert (ended.status, len(ended.attempts), len(stage.script.taken)) == (Status.SUCCEEDED, 2, 1)
 
 
 async def test_what_another_replica_claimed_meanwhile_is_not_picked_up(stage: Stage):

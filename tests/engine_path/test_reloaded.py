@@ -5,10 +5,11 @@ from collections.abc import Callable
 import pytest
 from msgspec.structs import replace
 
+from gateway.engine.timing import Timing
 from gateway.settings import Settings
 from gateway.state.records import AttemptState, Status
-from tests.engine_path.script import RUNFLOW, RUNWARE, not_sent
-from tests.engine_path.stage import RUNFLOW_MAX, RUNFLOW_PRO, RUNWARE_PRO, Stage
+from tests.engine_path.script import LOCAL, RUNFLOW, RUNWARE, not_sent
+from tests.engine_path.stage import PREVIEW, RUNFLOW_MAX, RUNFLOW_PRO, RUNWARE_PRO, Replica, Stage
 
 
 def without_runware(settings: Settings) -> Settings:
@@ -97,6 +98,23 @@ async def test_a_lost_answer_is_looked_for_though_the_edit_could_not_be_sent_aga
     stage.script.at(RUNWARE, say.silent, say.not_archived, say.finished(2))
     ended = await replica.take_over(record)
     assert (ended.status, len(stage.script.taken)) == (Status.SUCCEEDED, 1)
+
+
+async def test_what_ran_at_a_machine_that_the_next_file_does_not_name_goes_on_elsewhere(stage: Stage) -> None:
+    """Nobody bills for it, so there is nothing to find out, and nobody who could."""
+    old = stage.replica("a")
+    stage.script.at(LOCAL, stage.script.halt())
+    record = await old.accept(PREVIEW, RUNWARE_PRO)
+    await stage.script.reached.wait()
+    await old.die(record)
+    settings = old.current.settings
+    offers = {name: one for name, one in settings.offers.items() if name != PREVIEW}
+    replica = Replica(stage, "b", Timing(), replace(settings, offers=offers, revision="another"))
+    stage.script.at(RUNWARE, stage.runware.acked, stage.runware.finished())
+    ended = await replica.take_over(record)
+    await replica.engine.aclose()
+    assert [attempt.state for attempt in ended.attempts] == [AttemptState.RELEASED, AttemptState.SETTLED]
+    assert ended.status is Status.SUCCEEDED
 
 
 async def test_a_new_edit_is_planned_under_the_new_configuration(stage: Stage) -> None:
