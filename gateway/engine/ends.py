@@ -128,17 +128,22 @@ def succeeded(record: EditRecord, attempt: AttemptRecord, result: Delivered, *, 
 
 def found_out(record: EditRecord, attempt: AttemptRecord, result: Delivered | Failed) -> End:
     """Of an unresolved edit, once it is known what became of its last unresolved attempt; `attempt` as it ended."""
-    if record.cancel_ms and not (isinstance(result, Failed) and result.kind is FailureKind.MODERATED):
+    others = tuple(one for one in record.attempts if one.number != attempt.number)
+    if was_refused((*others, attempt)):
+        end = refused(())
+    elif record.cancel_ms:
         end = cancelled(())
     elif isinstance(result, Delivered):
         end = succeeded(record, attempt, result, late=True)
-    elif result.kind is FailureKind.MODERATED:
-        end = refused(())
     else:
         end = given_up((), GiveUp(kind=result.kind), result.message)
-    others = tuple(one for one in record.attempts if one.number != attempt.number)
     before_micro = max(spent_micro(others), record.end.cost_micro if record.end else 0)
     return replace(end, cost_micro=before_micro + (attempt.cost_micro or 0))
+
+
+def was_refused(attempts: tuple[AttemptRecord, ...]) -> bool:
+    """Whether a provider refused the content: that is final, whatever another one made of it."""
+    return any(attempt.failure is FailureKind.MODERATED for attempt in attempts)
 
 
 def refused(attempts: tuple[AttemptRecord, ...]) -> End:

@@ -104,8 +104,9 @@ class Resolver:
         self, record: EditRecord, place: Place, attempt: AttemptRecord, done: Done, is_last: bool
     ) -> Delivered | Failed:
         """The pictures, where the edit ends with this attempt; one that another attempt delivered keeps its own,
-        and one that was cancelled wants none."""
-        if record.status is not Status.UNRESOLVED or not is_last or record.cancel_ms:
+        one that was cancelled wants none, and one that was refused gets none."""
+        wanted = record.status is Status.UNRESOLVED and not (record.cancel_ms or ends.was_refused(record.attempts))
+        if not (wanted and is_last):
             return Delivered((), ())
         return await self._delivery.deliver(record, place.provider, place.offer, attempt.id, done)
 

@@ -337,6 +337,20 @@ async def test_a_success_waits_for_the_truth_about_the_other(stage, office, doub
     assert (await office.audited()).violations == ()
 
 
+async def test_a_refusal_by_one_is_final_whatever_the_other_made(stage, office, doubted):
+    clerk, record = doubted
+    stage.script.at(RUNWARE, *[stage.runware.failed("invalidProviderContent")] * 2)
+    await clerk.round()
+    assert (await stage.stored(record.id)).status is Status.UNRESOLVED
+    stage.script.at(RUNFLOW, stage.runflow.listed, stage.runflow.succeeded())
+    await clerk.round()
+    found = await stage.stored(record.id)
+    assert found.end is not None
+    assert (found.status, found.end.cost_micro, found.end.images) == (Status.REFUSED, 40_000, ())
+    assert await office.balance() == SPENT
+    assert (await office.audited()).violations == ()
+
+
 async def test_where_both_were_bought_both_are_paid_and_one_is_delivered(stage, office, doubted):
     clerk, record = doubted
     stage.script.at(RUNFLOW, stage.runflow.listed, stage.runflow.succeeded())
