@@ -110,7 +110,7 @@ class Route:
             return await self._rejoin(record, running)
         if not record.attempts:
             return await self._begin(record)
-        last = record.attempts[-1]
+        last = next(one for one in reversed(record.attempts) if one.failure)  # an outrun runner has none
         return await self._after(record, last, _failed_of(last), closed=True)
 
     async def _rejoin(self, record: EditRecord, running: list[AttemptRecord]) -> EditRecord:
@@ -375,5 +375,5 @@ def _failed_of(attempt: AttemptRecord) -> Failed:
 
 def _final_of(record: EditRecord) -> AttemptRecord | None:
     """Of a race, the runner after whose failure nothing is tried again, though the other one went on."""
-    stops = (one for one in record.attempts if one.failure and VERDICTS[one.failure].action is Action.STOP)
-    return next(stops, None)
+    final = (Action.STOP, Action.REFUSE)
+    return next((one for one in record.attempts if one.failure and VERDICTS[one.failure].action in final), None)

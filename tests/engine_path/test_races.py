@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from adapters.contract import HttpReply
 from gateway.state.budgets import OverBudget
@@ -15,7 +16,7 @@ from gateway.state.corrections import Corrections
 from gateway.state.records import AttemptState, EditRecord, Status
 from gateway.state.scripts import Step
 from tests.engine_path.script import LOCAL, RUNFLOW, RUNWARE, Line, Request
-from tests.engine_path.stage import PREVIEW, RUNFLOW_PRO, RUNWARE_PRO, Replica, Stage, edited
+from tests.engine_path.stage import PREVIEW, RUNFLOW_MAX, RUNFLOW_PRO, RUNWARE_PRO, Replica, Stage, edited
 
 BOUGHT = 'hedge = { max_extra_usd = "0.04" }'
 SETTLED, RELEASED, UNRESOLVED = AttemptState.SETTLED, AttemptState.RELEASED, AttemptState.UNRESOLVED
@@ -121,6 +122,52 @@ async def test_an_outrun_local_runner_is_dropped(stage: Stage):
     ended = await replica.ended(record)
     assert story(ended) == [(RUNWARE_PRO, SETTLED, False), (PREVIEW, RELEASED, True)]
     await over(record)
+
+
+async def test_after_a_failure_it_goes_on_though_the_last_attempt_is_of_an_outrun_runner(stage: Stage):
+    """The winner's end could not be written, its provider took its word back, and then the path broke off once more."""
+    replica, slow, local = stage.replica(team=BOUGHT), Gate(), Gate()
+    say = stage.runware
+    stage.script.at(RUNWARE, say.acked, slow.before(say.finished()), *[say.failed("taskFailed")] * 2)
+    stage.script.at(LOCAL, local.before(edited), edited)
+    await replica.engine.start()
+    record = await replica.accept(RUNWARE_PRO, PREVIEW)
+    await asyncio.wait_for(local.reached.wait(), 10)
+
+    async def away() -> None:
+        raise RedisConnectionError("the store is away")
+
+    stage.line.before |= {Step.FINISH: away, Step.OPEN: away}
+    slow.open()
+    for _ in range(4):
+        await over(record)
+        await replica.metronome.tick()
+        await replica.metronome.rests()
+    ended = await replica.ended(record)
+    assert (ended.status, len(ended.attempts)) == (Status.SUCCEEDED, 3)
+
+
+async def test_a_refusal_stays_final_where_the_other_one_takes_its_own_back(stage: Stage):
+    """Both refused at once, and the end could not be written."""
+    replica, slow = stage.replica(team=BOUGHT), Gate()
+    say = stage.runware
+    moderated = stage.runflow.run("failed", failure_code="CONTENT_MODERATED")
+    refused = slow.before(say.failed("invalidProviderContent"))
+    stage.script.at(RUNWARE, say.acked, refused, *[say.failed("taskFailed")] * 2)
+    stage.script.at(RUNFLOW, stage.runflow.created, stage.script.first(slow.open, slow.before(moderated)))
+    await replica.engine.start()
+
+    async def away() -> None:
+        raise RedisConnectionError("the store is away")
+
+    stage.line.before[Step.FINISH] = away
+    record = await replica.accept(RUNWARE_PRO, RUNFLOW_PRO, RUNFLOW_MAX)
+    for _ in range(3):
+        await over(record)
+        await replica.metronome.tick()
+        await replica.metronome.rests()
+    ended = await replica.ended(record)
+    assert (ended.status, len(ended.attempts)) == (Status.REFUSED, 2)
 
 
 async def test_a_refusal_of_the_second_runner_discards_the_firsts_picture(stage: Stage):
