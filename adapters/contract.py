@@ -433,9 +433,17 @@ class ServerState(StrEnum):
     SILENT = "silent"  # nothing answers at its address
 
 
+class Steps(Struct, frozen=True):
+    """How far the model is with an edit: `done` of `of`."""
+
+    done: int
+    of: int
+
+
 class Load(Struct, frozen=True, kw_only=True):
     """What a server says of itself. `engine`: what edits its pictures, where it says so. `running` and `waiting`: edits
-    there, at most `limit`; `running` None: it tells no queue. `edit_s`: seconds that one edit takes."""
+    there, at most `limit`; `running` None: it tells no queue. `edit_s`: seconds that one edit takes. `steps`: how far
+    each edit is, by its attempt's id, where the server tells."""
 
     state: ServerState = ServerState.READY
     engine: str | None = None
@@ -443,6 +451,7 @@ class Load(Struct, frozen=True, kw_only=True):
     waiting: int = 0
     limit: int | None = None
     edit_s: float | None = None
+    steps: dict[str, Steps] = {}
 
 
 class Adapter(Protocol):

@@ -61,7 +61,8 @@ class Profile(Struct, frozen=True, kw_only=True):
     read; a picture in another is sent as PNG. `always`: fields of every request. `refused_tags`: what it reads in a
     prompt as settings of its engine. `tuning`: our dial to the server's field, for what goes beyond OpenAI's own
     fields; a dial that is not here is never sent. `true_cfg`: the field without which it reads no negative prompt.
-    `health`: where it tells how it is."""
+    `health`: where it tells how it is. `edit_id`: the header under which it takes an edit's name, so that it can tell
+    there how far each one is."""
 
     path: str = "images/edits"
     auth: Auth = Auth()
@@ -78,6 +79,7 @@ class Profile(Struct, frozen=True, kw_only=True):
     tuning: tuple[tuple[Dial, str], ...] = ()
     true_cfg: str | None = None
     health: str | None = "/health"
+    edit_id: str | None = None
 
 
 DIFFUSERS: tuple[tuple[Dial, str], ...] = (
@@ -94,7 +96,7 @@ OPENAI = Profile(
     timeout_s=300.0, mask=MaskField(meaning=MaskMeaning.ALPHA), auto_size=None, quality=QUALITY, health=None
 )
 PROFILES: dict[str, Profile] = {
-    "kontext": Profile(tuning=DIFFUSERS),
+    "kontext": Profile(tuning=DIFFUSERS, edit_id="x-edit-id"),
     # One at a time: of two concurrent requests one never gets its answer (an open report of 2026).
     "vllm_omni": Profile(
         concurrency=1,
@@ -211,7 +213,8 @@ class OpenAIImages(Struct, frozen=True):
     def submit(self, attempt: Attempt) -> Next:
         """Raises `ValueError` for an edit that the offer cannot take: planning comes before."""
         form = Form(tuple(self._fields(attempt)), tuple(self._files(attempt)))
-        return Next(call=HttpCall(step=Step.SUBMIT, method="POST", url=self._url(attempt), body=form))
+        headers = ((self.profile.edit_id, attempt.id),) if self.profile.edit_id else ()
+        return Next(call=HttpCall(step=Step.SUBMIT, method="POST", url=self._url(attempt), headers=headers, body=form))
 
     def read(self, attempt: Attempt, call: HttpCall, reply: HttpReply) -> Outcome:
         del call  # there is only one

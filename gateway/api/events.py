@@ -1,8 +1,8 @@
 """`GET /v1/edits/{id}/events`: what becomes of an edit, as server-sent events, from any replica.
 
 Every event that the store keeps has an id, and `Last-Event-ID` goes on after it. `progress` is reckoned here from what
-the offer usually takes; it has no id, and is never repeated. The stream ends after `final`, and a client that comes
-back after it is told by a 204 to stop.
+the offer usually takes, and has the model's steps where a server of one's own tells them; it has no id, and is never
+repeated. The stream ends after `final`, and a client that comes back after it is told by a 204 to stop.
 """
 
 import re
@@ -19,7 +19,7 @@ from gateway.api.problems import ProblemError
 from gateway.api.requests import AnyRequest, invalid
 from gateway.state.events import EventName
 from gateway.state.feed import START, Event
-from gateway.state.records import EditRecord
+from gateway.state.records import AttemptRecord, EditRecord
 
 RETRY_MS = 1_000
 PROGRESS_S = 2.0
@@ -110,7 +110,13 @@ class Telling:
         elapsed_s = max(0.0, (self._context.clock.now_ms() - running.opened_ms) / 1000)
         expected_s = self.record.plan.candidate(running.offer).expected_s
         progress = {"offer": running.offer, "elapsed_s": round(elapsed_s, 1), "expected_s": round(expected_s, 1)}
-        return _written(EventName.PROGRESS, msgspec.json.encode(progress))
+        return _written(EventName.PROGRESS, msgspec.json.encode(progress | self._steps(running)))
+
+    def _steps(self, running: AttemptRecord) -> dict[str, int]:
+        """How far its server says that the model is, at most two seconds ago; empty where it says nothing."""
+        load = self._context.health.load(running.provider)
+        steps = load.steps.get(running.id) if load else None
+        return {"step": steps.done, "steps": steps.of} if steps else {}
 
     async def _read(self) -> None:
         self.record = await self._context.edits.get(self.record.id) or self.record

@@ -63,6 +63,8 @@ def meanwhile(event: Event) -> str:
             return f"editing at {event.field('offer')}"
         case "attempt" if event.field("state") == "ended":
             return f"{event.field('offer')}: {event.field('outcome')}"
+        case "progress" if event.field("steps"):
+            return f"editing at {event.field('offer')}, step {event.field('step')} of {event.field('steps')}"
         case "progress":
             return f"editing at {event.field('offer')}, usually {event.field('expected_s')} s"
         case "cancel_requested":

@@ -80,12 +80,14 @@ class Queue(msgspec.Struct, frozen=True):
 
 
 class Health(msgspec.Struct, frozen=True):
-    """`seconds_per_edit` is measured, None before the first edit; `memory` is in bytes; `message`: why it failed."""
+    """`seconds_per_edit` is measured, None before the first edit; `edits`: how far each is, by its id; `memory` is in
+    bytes; `message`: why it failed."""
 
     status: Literal["loading", "ready", "failed"]
     engine: str
     queue: Queue
     seconds_per_edit: float | None = None
+    edits: dict[str, Progress] = {}
     memory: dict[str, int | str] = {}
     worker: dict[str, int | float | str | None] = {}
     message: str | None = None

@@ -33,7 +33,7 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     response_format: Literal["b64_json"] | None = None
     stream: Literal[False] = False
     # Known; an engine that does not follow one says so in the answer:
-    seed: Annotated[int, Meta(ge=0, le=2**63 - 1 - MAX_PICTURES)] | None = None
+    seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] | None = None
     quality: str | None = None
     background: str | None = None
     input_fidelity: str | None = None

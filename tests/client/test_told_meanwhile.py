@@ -11,6 +11,10 @@ WORDS = {
     ("attempt", b'{"number":1,"offer":"runware/kontext-pro","state":"accepted"}'): "",
     ("attempt", b'{"offer":"runware/kontext-pro","state":"ended","outcome":"busy"}'): "runware/kontext-pro: busy",
     ("progress", b'{"offer":"a/b","elapsed_s":2.0,"expected_s":9.1}'): "editing at a/b, usually 9.1 s",
+    (
+        "progress",
+        b'{"offer":"a/b","elapsed_s":2.0,"expected_s":9.1,"step":3,"steps":28}',
+    ): "editing at a/b, step 3 of 28",
     ("eclipse", b"1"): "",
 }
 

@@ -75,6 +75,20 @@ async def test_each_of_several_pictures_is_that_of_its_own_seed(studio: Studio) 
     assert 0 <= chosen < 2**32
 
 
+async def test_the_largest_seed_is_one_and_the_first_comes_after_it(studio: Studio) -> None:
+    two, first = await studio.post(seed=2**63 - 1, n=2), await studio.edit(seed=0)
+    assert [item["seed"] for item in two.json()["data"]] == [2**63 - 1, 0]
+    assert picture_of(two, 1).tobytes() == first.tobytes()
+
+
+async def test_words_that_the_model_does_not_read_are_said_to_be_left_out(studio: Studio) -> None:
+    long = await studio.post(prompt="paint it red " * 50, negative_prompt="smoke " * 100)
+    (prompt, negative) = long.json()["not_applied"]
+    assert ("the end of the prompt: it has " in prompt, "the end of the negative prompt" in negative) == (True, True)
+    assert prompt.endswith("and the model reads 512")
+    assert (await studio.post()).json()["not_applied"] == []
+
+
 async def test_outside_the_mask_nothing_changes(studio: Studio) -> None:
     box = (100, 100, 300, 300)
     made, sent = await studio.edit(mask=mask_of(box)), photograph()
@@ -87,6 +101,7 @@ async def test_outside_the_mask_nothing_changes(studio: Studio) -> None:
 async def test_progress_counts_the_steps_of_all_pictures(studio: Studio) -> None:
     edit = asyncio.create_task(studio.post(edit="counted", n=2, num_inference_steps=20))
     await began(studio, "counted")
+    assert (await studio.health())["edits"]["counted"]["steps"] == 40, "what the gateway's events tell"
     told = [line async for line in progress(studio, "counted")]
     assert (await edit).status_code == 200
     steps = [event["step"] for event in told]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 from offers_on_sale import DAY, PREVIEW, PRO, edit
 
-from adapters.contract import HttpReply, Load, ServerState, Tier
+from adapters.contract import HttpReply, Load, ServerState, Steps, Tier
 from adapters.openai_images_load import load as read
 from policies.facts import Facts, OfferFacts
 from policies.load import NOT_READY_WORDS, loaded, not_its_engine, wait_s
@@ -55,6 +55,10 @@ def names(made: Plan) -> list[str]:
     [
         (200, {"status": "ready", "engine": "kontext-dev", "queue": {"running": 1, "waiting": 3, "limit": 8},
                "seconds_per_edit": 9.5}, Load(engine="kontext-dev", running=1, waiting=3, limit=8, edit_s=9.5)),
+        (200, {"status": "ready", "edits": {"7c": {"state": "running", "step": 3, "steps": 28},
+                                            "7d": {"state": "waiting", "step": 0, "steps": 28}, "..": {"step": 1},
+                                            "7e": {"step": 9, "steps": 8}, "7f": None, "a b": {"step": 1, "steps": 2}}},
+         Load(steps={"7c": Steps(3, 28), "7d": Steps(0, 28)})),
         (503, {"status": "loading", "engine": "kontext-dev", "seconds_per_edit": None},
          Load(state=LOADING, engine="kontext-dev")),
         (200, {"status": "failed"}, Load(state=FAILED)),

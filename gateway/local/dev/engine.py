@@ -146,8 +146,8 @@ class KontextDev:
             "true_cfg_scale": order.true_cfg_scale,
             "inference_time_s": round(finished.seconds, 3),  # as SGLang calls it; its wait in the queue is no work
         }
-        seeds = tuple(order.seed + number for number in range(order.count))
-        return Rendered(files[0], *ready_made.size, (), (), tuple(files[1:]), seeds, facts)
+        seeds = tuple(map(order.seed_of, range(order.count)))
+        return Rendered(files[0], *ready_made.size, (), finished.unread, tuple(files[1:]), seeds, facts)
 
     def _order(self, ask: Ask, prepared: Canvas) -> Order:
         cfg = ask.true_cfg_scale or (TRUE_CFG if ask.negative_prompt else 1.0)
@@ -269,6 +269,7 @@ class KontextDev:
                 engine=self.name,
                 queue=Queue(running, len(self._line.entries) - running, limit),
                 seconds_per_edit=self._line.seconds_per_edit,
+                edits={entry.edit: entry.progress() for entry in self._line.entries},
                 memory={} if memory is None else {
                     "device": memory.device, "used": memory.used, "peak": memory.peak, "total": memory.total
                 },

@@ -7,6 +7,7 @@ import msgspec
 
 _LENGTH = struct.Struct(">I")
 Size = tuple[int, int]
+SEEDS = 2**63
 
 
 class Pixels(msgspec.Struct, frozen=True):
@@ -33,6 +34,10 @@ class Order(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     guidance: float
     negative_prompt: str | None
     true_cfg_scale: float
+
+    def seed_of(self, number: int) -> int:
+        """Of the picture of that number, from 0; after the largest seed comes the first."""
+        return (self.seed + number) % SEEDS
 
     def __repr__(self) -> str:
         return f"Order({self.id}, {self.size[0]}x{self.size[1]}, {self.count} pictures, {self.steps} steps)"
@@ -77,10 +82,13 @@ class Step(msgspec.Struct, frozen=True, tag=True):
 
 
 class Finished(msgspec.Struct, frozen=True, tag=True):
+    """`unread`: what of the order's words the model did not read, in words."""
+
     id: str
     pictures: tuple[Pixels, ...]
     seconds: float
     memory: Memory
+    unread: tuple[str, ...] = ()
 
 
 class Stopped(msgspec.Struct, frozen=True, tag=True):

@@ -113,13 +113,23 @@ class Pipeline:
                 num_inference_steps=order.steps,
                 guidance_scale=order.guidance,
                 # On the CPU, so that a seed means the same on every device.
-                generator=self._torch.Generator("cpu").manual_seed(order.seed + number),
+                generator=self._torch.Generator("cpu").manual_seed(order.seed_of(number)),
                 callback_on_step_end=after,
                 max_sequence_length=T5_TOKENS,
                 _auto_resize=False,  # the picture comes in the model's size already
                 **_pictures(order),
             ).images[0]
         return Pixels(made.size, made.convert("RGB").tobytes())
+
+    def unread(self, order: Order) -> tuple[str, ...]:
+        """What the libraries cut off without a word: T5 reads so many tokens. (CLIP reads 77, for the style alone.)"""
+        words = {"the prompt": order.prompt, "the negative prompt": order.negative_prompt or ""}
+        counts = {name: len(self._plain.tokenizer_2(text).input_ids) for name, text in words.items()}
+        return tuple(
+            f"the end of {name}: it has {count} tokens, and the model reads {T5_TOKENS}"
+            for name, count in counts.items()
+            if count > T5_TOKENS
+        )
 
     def warm_up(self) -> float:
         """Seconds of one step at full size, after what only the first edit pays."""

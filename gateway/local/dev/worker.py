@@ -71,7 +71,8 @@ class Worker:
             del error
             self._pipeline.forget()
             return Broken(order.id, what, self._pipeline.memory())
-        return Finished(order.id, pictures, time.monotonic() - began, self._pipeline.memory())
+        seconds = time.monotonic() - began
+        return Finished(order.id, pictures, seconds, self._pipeline.memory(), self._pipeline.unread(order))
 
 
 def _report(what: str, error: BaseException) -> None:
