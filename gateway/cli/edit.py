@@ -10,6 +10,7 @@ import rich_click as click
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from gateway.cli.exits import Exit
 from gateway.cli.reaching import fail, gateway_at
 from gateway.cli.story import meanwhile, tell
 from gateway.cli.wishes import FILE, fields_of, wish_options
@@ -34,6 +35,9 @@ def edit(
         made, paths = asyncio.run(_edit(console, prompt, image, mask, fields, out, url))
     except KontextError as error:
         fail(console, error, as_json)
+    except KeyboardInterrupt:
+        click.echo(BROKEN_OFF, err=True)
+        raise SystemExit(Exit.FAILED) from None
     if as_json:
         click.echo(json.dumps({**msgspec.to_builtins(made), "files": [str(path) for path in paths]}))
         return
@@ -42,6 +46,10 @@ def edit(
         console.print(f"picture: {path}")
 
 
+BROKEN_OFF = (
+    "broken off; what a gateway has accepted goes on, and is paid for: GET /v1/edits lists it, "
+    "DELETE /v1/edits/{id} cancels it"
+)
 FORMATS = {".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp"}
 """A file's ending -> the picture's format; any other is a PNG."""
 

@@ -1,5 +1,7 @@
 """`kontext local`: the local backend as a server of its own, which speaks the OpenAI images protocol."""
 
+import os
+import socket
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
@@ -62,6 +64,7 @@ def local(
         return
     from gateway.local.app import serve
 
+    _refuse_taken(host, port)
     if engine == "preview":
         click.echo(
             f"local backend ({engine}) at http://{host}:{port}/v1   (base_url of a provider with adapter openai_images)"
@@ -71,6 +74,15 @@ def local(
     if weights is None:
         raise click.UsageError("--engine kontext-dev needs --weights: a folder, or a hub id")
     _serve_dev(host, port, queue, msgspec.convert({"weights": weights, **flags}, Options))
+
+
+def _refuse_taken(host: str, port: int) -> None:
+    """Before an address is announced, and weights are read."""
+    try:
+        socket.create_server((host, port)).close()
+    except OSError as error:
+        words = f"{host}:{port} cannot be listened on ({os.strerror(error.errno or 0)}); choose another by --port"
+        raise click.UsageError(words) from None
 
 
 def _serve_dev(host: str, port: int, queue: int, options: Options) -> None:

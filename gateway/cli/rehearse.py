@@ -1,6 +1,7 @@
 """`kontext rehearse`: stand-ins for the providers, with a bill and scripted faults; and what gateways make of them."""
 
 import asyncio
+import os
 import shutil
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -41,7 +42,9 @@ def rehearse(
     try:
         run(host, port, seconds=seconds, fast=fast, started=started)
     except OSError as error:
-        click.echo(f"{host}:{port} cannot be listened on ({error.strerror}); choose another by --port", err=True)
+        click.echo(
+            f"{host}:{port} cannot be listened on ({os.strerror(error.errno or 0)}); choose another by --port", err=True
+        )
         raise SystemExit(Exit.USAGE) from None
 
 

@@ -26,6 +26,7 @@ from policies.policy import Policy
 from policies.price import MissingPrice, require_price
 
 DEVELOPMENT_TEAM = "development"
+LEAST_SECRET = 32
 
 
 def environment() -> Mapping[str, str]:
@@ -160,7 +161,11 @@ def _secrets(file: File, env: Mapping[str, str], base: Path) -> tuple[Secret, ..
         raise SettingsError(
             'server.secret: needed with a shared store; write secret = "file:PATH" (32 random bytes or more)'
         )
-    return tuple(secret("server.secret", reference, env, base) for reference in references)
+    found = tuple(secret("server.secret", reference, env, base) for reference in references)
+    if found and len(found[0].reveal()) < LEAST_SECRET:  # the one that signs; an older one may have to stay as it is
+        words = f"shorter than {LEAST_SECRET} characters can be guessed; write what `openssl rand -hex 32` prints"
+        raise SettingsError(f"server.secret: {words}")
+    return found
 
 
 def _address(place: str, given: str, env: Mapping[str, str], base: Path) -> str:

@@ -13,14 +13,14 @@ from gateway.settings import Budget, Key, Team
 from policies.hedge import Terms
 from policies.policy import Policy
 
-_TEAM_NAME = re.compile(r"[a-z0-9_-]{1,64}")
+TEAM_NAME = re.compile(r"[a-z0-9_-]{1,64}")
 
 
 def team(
     name: str, section: dict[str, Any], policies: Mapping[str, Policy], known: Mapping[str, Offer]
 ) -> tuple[Team, tuple[Key, ...]]:
     place = f"teams.{name}"
-    if not _TEAM_NAME.fullmatch(name):
+    if not TEAM_NAME.fullmatch(name):
         raise SettingsError(f"{place}: a team's name is 1 to 64 of a-z, 0-9, _ and -")
     settings = converted(place, section, TeamSection)
     if settings.policy not in policies:

@@ -56,9 +56,10 @@ def cells(table: Table, row: Row) -> tuple[str, ...]:
 
 def grid(table: Table) -> Grid:
     """For a terminal."""
-    made = Grid(title=f"{table.scenario.name}: {table.scenario.about}", title_justify="left", box=None, padding=(0, 1))
+    title = f"{table.scenario.name}: {table.scenario.about}"
+    made = Grid(title=title, title_justify="left", box=None, padding=(0, 1), collapse_padding=True)
     for place, heading in enumerate(HEADINGS):
-        made.add_column(heading, justify="right" if place else "left", no_wrap=True)
+        made.add_column(heading, justify="right" if place else "left", overflow="fold")
     for row in table.rows:
         made.add_row(*cells(table, row))
     return made

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from redis.asyncio import BlockingConnectionPool, Redis, UnixDomainSocketConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialWithJitterBackoff
-from redis.exceptions import AuthenticationError, OutOfMemoryError, ReadOnlyError, ResponseError
+from redis.exceptions import AuthenticationError, InvalidResponse, OutOfMemoryError, ReadOnlyError, ResponseError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.maint_notifications import MaintNotificationsConfig
@@ -109,7 +109,7 @@ def unavailable() -> Generator[None]:
         yield
     except OutOfMemoryError as error:
         raise StoreFull(f"The store did not take the step ({type(error).__name__}).") from error
-    except (RedisConnectionError, RedisTimeoutError, ReadOnlyError) as error:
+    except (RedisConnectionError, RedisTimeoutError, ReadOnlyError, InvalidResponse) as error:
         raise StoreUnavailable(f"The store did not take the step ({type(error).__name__}).") from error
     except ResponseError as error:
         word = str(error).partition(" ")[0]

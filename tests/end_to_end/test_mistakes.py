@@ -1,16 +1,19 @@
 """What people get wrong on the first day is told in a sentence: the field, what was expected, what to write instead."""
 
+import asyncio
 from contextlib import chdir, closing
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from redis.asyncio import Redis
 from rich.console import Console
 
 from gateway.cli.main import main
 from gateway.cli.usage import table
 from gateway.server import ServerRefused, bound, listen
+from gateway.state.connection import StoreUnavailable, unavailable
 from tests.end_to_end.processes import kontext
 from tests.end_to_end.stage import PHOTO
 
@@ -24,6 +27,7 @@ MISTAKES = {
     "a port that is none": (("serve", "--port", "99999"), {}, ("--port", "65535")),
     "a folder as the picture": ((*EDIT, "-o", "."), {}, ("--out", "name a file")),
     "a place below a file": ((*EDIT, "-o", "photo.jpg/out.png"), {}, ("--out", "photo.jpg", "another place")),
+    "a team's name that no file takes": (("key", "new", "Bad Team"), {}, ("TEAM", "a-z")),
     "a field without a value": ((*EDIT, "-o", "o.png", "--set", "output.quality"), {}, ("--set", "FIELD=VALUE")),
 }
 
@@ -69,6 +73,33 @@ async def test_a_place_that_cannot_be_used_ends_the_start_with_its_setting(what:
     code, _, err = await kontext("serve", "--port", "0", cwd=tmp_path)
     said = " ".join(err.replace("│", " ").split())
     assert (code, what in said, "Traceback" in err) == (2, True, False), said
+
+
+@pytest.mark.parametrize("command", ["rehearse", "local"])
+def test_a_port_that_somebody_has_is_told_before_an_address_is(command: str, tmp_path: Path) -> None:
+    with closing(bound("127.0.0.1", 0)) as taken, chdir(tmp_path):
+        listen(taken)
+        port = str(taken.getsockname()[1])
+        ended = CliRunner(env={"KONTEXT_CONFIG": None}).invoke(main, (command, "--port", port))
+    said = " ".join(ended.output.replace("│", " ").split())
+    assert (ended.exit_code, f"127.0.0.1:{port} cannot be listened on (Address already in use)" in said) == (2, True), (
+        said
+    )
+    assert "http://" not in said
+
+
+@pytest.mark.asyncio(loop_scope="session")
+async def test_what_answers_and_is_no_store_is_a_store_that_does_not_answer() -> None:
+    async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n<html>")
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as web:
+        port = web.sockets[0].getsockname()[1]
+        async with Redis.from_url(f"redis://127.0.0.1:{port}", protocol=2) as store:
+            with pytest.raises(StoreUnavailable), unavailable():
+                await store.ping()
 
 
 def test_of_two_gateways_that_start_on_one_port_at_once_the_second_one_ends() -> None:

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 CONFIG = """\
 [server]
-secret = "file:key"
+secret = "file:signing"
 
 [state]
 url = "unix://{store}"
@@ -83,6 +83,7 @@ async def scene() -> AsyncGenerator[Scene]:
         httpx.AsyncClient(timeout=30, headers=headers) as http,
     ):
         (folder / "key").write_text(rehearsal.key)
+        (folder / "signing").write_text("s" * 32)
         file = folder / "kontext.toml"
         file.write_text(CONFIG.format(store=store, url=rehearsal.url, hash=key_hash("kx_growth")))
         async with serving(load(file, {}, today())) as url:

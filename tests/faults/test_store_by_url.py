@@ -25,7 +25,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 CONFIG = """\
 [server]
-secret = "file:key"
+secret = "file:signing"
 
 [state]
 url = "redis://127.0.0.1:{port}"
@@ -112,6 +112,7 @@ async def staged(patience_s: float) -> AsyncGenerator[Scene]:
     ):
         node = await nodes.durable()
         (folder / "key").write_text(rehearsal.key)
+        (folder / "signing").write_text("s" * 32)
         file = folder / "kontext.toml"
         file.write_text(
             CONFIG.format(port=node.port, url=rehearsal.url, hash=key_hash("kx_growth"), patience_s=patience_s)

@@ -70,9 +70,10 @@ def test_where_a_store_has_several_nodes_one_more_confirms_what_moves_money(
         ('[policies.a]\ntier = "premum"', r"policies\.a\.tier: .*one of preview, draft, standard, premium"),
         ("[server]\nport = 99999", r"server\.port: .*65535"),
         ("[metrics]\nport = -1", r"metrics\.port: .*>= 0"),
+        ('[server]\nsecret = "env:SECRET"', r"server\.secret: shorter than 32 .*openssl rand -hex 32"),
         ('[results]\nurl = "ftp://pictures"', r"results\.url: expected file:FOLDER"),
     ],
 )
 def test_a_value_that_cannot_be_meant_is_refused_with_what_to_write(text: str, told: str, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=told):
-        loaded(tmp_path, text)
+        loaded(tmp_path, text, SECRET="hunter2")

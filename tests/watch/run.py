@@ -45,7 +45,7 @@ TIMING = Timing(
     resolve_s=0.8, refresh_s=(0.1,), reconcile_s=0.4, compare_after_s=0.1, read_s=0.3, beat_s=1.0, permit_s=0.05
 )
 PROVIDER_KEY = "canary-provider-key-5f0c2d9b7a"
-SERVER_SECRET = "canary-server-secret-b7ad6b7169"
+SERVER_SECRET = "canary-server-secret-b7ad6b7169c2"
 PROMPT = "canary-prompt: paint the mug"
 SIGNATURE = "canary-signature-77aa"
 METADATA = "canary-person@example.com"
