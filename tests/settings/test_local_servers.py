@@ -30,7 +30,7 @@ def abilities(folder: Path, profile: str) -> Abilities:
 
 @pytest.mark.parametrize(
     ("profile", "mask", "seed"),
-    [("kontext", True, True), ("vllm_omni", True, True), ("sglang", False, False), ("sd_server", True, False)],
+    [("kontext", True, True), ("vllm_omni", True, True), ("sglang", False, True), ("sd_server", True, False)],
 )
 def test_planning_sees_only_what_the_server_can_do(tmp_path: Path, profile: str, mask: bool, seed: bool) -> None:
     can = abilities(tmp_path, profile)
