@@ -22,7 +22,11 @@ from gateway.local.pictures import BadPicture
 
 IMPORTS = """
 import sys
-import gateway.app, gateway.cli, gateway.local.app, gateway.local.dev.doctor, gateway.local.dev.serving
+from importlib import import_module
+import gateway.app, gateway.local.app, gateway.local.dev.doctor, gateway.local.dev.serving
+from gateway.cli.main import COMMANDS
+for room, _ in COMMANDS.values():
+    import_module(f"gateway.cli.{room}")
 assert not {"torch", "diffusers", "transformers"} & sys.modules.keys()
 """
 
