@@ -12,7 +12,7 @@ class Address:
     """Where the gateway is, and the key for it."""
 
     def __init__(self, url: str, key: str) -> None:
-        self.url = url.rstrip("/")
+        self.url = url.rstrip("/").removesuffix("/v1")  # as OpenAI's clients are told it
         self._key = key
 
     def request(self, http: httpx.Client | httpx.AsyncClient, call: Call) -> httpx.Request:

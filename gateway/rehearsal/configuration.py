@@ -41,7 +41,7 @@ offers = ["local/preview"]
 
 [teams.rehearsal]
 policy = "production"
-keys = ["{key_hash}"]
+keys = [{{ hash = "{key_hash}", scopes = ["edit", "read", "admin"] }}]
 """
 
 

@@ -4,13 +4,15 @@ from base64 import b64encode
 from datetime import UTC, datetime
 from pathlib import Path
 
+import httpx
 import msgspec
 import pytest
 
 from gateway.client.errors import ProblemError, error_of
 from gateway.client.events import Event, Reader
 from gateway.client.retry import Retry, retry_after_s
-from gateway.client.steps import File, Form, Json, Lost, Reply
+from gateway.client.steps import Call, File, Form, Json, Lost, Reply
+from gateway.client.wire import Address
 from gateway.client.wishes import body_of, wish_of
 from tests.end_to_end.stage import PHOTO
 
@@ -114,3 +116,11 @@ def test_events_are_read_however_they_are_cut_into_pieces(size: int, line_end: b
     assert [event for piece in pieces for event in reader.feed(piece)] == EVENTS
     assert EVENTS[0].field("edit") == "e"
     assert EVENTS[0].field("colour") is None
+
+
+@pytest.mark.parametrize("url", ["http://gateway:8080", "http://gateway:8080/", "http://gateway:8080/v1/"])
+def test_the_gateways_address_may_be_the_one_that_an_openai_client_is_told(url: str) -> None:
+    with httpx.Client() as http:
+        request = Address(url, "kx_1").request(http, Call(method="GET", path="/v1/models"))
+    assert str(request.url) == "http://gateway:8080/v1/models"
+    assert request.headers["authorization"] == "Bearer kx_1"

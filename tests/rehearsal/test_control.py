@@ -106,7 +106,7 @@ def test_the_configuration_names_a_private_key_file(tmp_path):
     config = tomllib.loads(path.read_text())
     assert config["providers"]["runware"]["base_url"] == "http://127.0.0.1:9090/runware/v1"
     assert config["providers"]["runflow"]["base_url"] == "http://127.0.0.1:9090/runflow"
-    assert config["teams"]["rehearsal"]["keys"] == ["sha256:abc"]
+    assert config["teams"]["rehearsal"]["keys"] == [{"hash": "sha256:abc", "scopes": ["edit", "read", "admin"]}]
     assert set(config["policies"]) >= {"cheapest", "premium", "production"}
     scheme, _, key_file = config["providers"]["runware"]["api_key"].partition(":")
     assert scheme == "file"
