@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 import promql_parser
-from promql_parser import BinaryExpr, Expr, MatrixSelector, ParenExpr, VectorSelector
+from promql_parser import BinaryExpr, Call, Expr, MatrixSelector, ParenExpr, VectorSelector
 
 _COMPARES = frozenset({">", ">=", "<", "<=", "==", "!="})
 _SETS = frozenset({"and", "or"})
@@ -30,7 +30,8 @@ def metrics_of(expr: str) -> frozenset[str]:
 
 
 def measured(expr: str) -> tuple[str, ...]:
-    """What an alert looks at: the left side of each comparison. It has data when the alert does not fire, too."""
+    """What an alert looks at: the left side of each comparison, and what must not be absent. It has data when the alert
+    does not fire, too."""
     return tuple(node.prettify() for node in _sides(promql_parser.parse(expr)))
 
 
@@ -42,5 +43,7 @@ def _sides(node: Expr) -> Iterator[Expr]:
         yield from _sides(node.rhs)
     elif isinstance(node, BinaryExpr) and str(node.op) in (_COMPARES | {"unless"}):
         yield from _sides(node.lhs)
+    elif isinstance(node, Call) and node.func.name == "absent":
+        yield from node.args
     else:
         yield node

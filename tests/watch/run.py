@@ -109,7 +109,7 @@ class Run:
 async def play(run: Run) -> None:
     """All scenarios, one after the other, until nothing is going on any more."""
     await registered(run)
-    for scenario in (healthy, primary_down, refusals, budget_wall, lost_answer, hostile, traced):
+    for scenario in (healthy, primary_down, failures, refusals, budget_wall, lost_answer, hostile, traced):
         await scenario(run)
     await quiescent(run)
 
@@ -139,6 +139,14 @@ async def primary_down(run: Run) -> None:
     run.stage.rehearsal.faults.reset("runware")
     await run.post(policy="closed")
     await run.post(models=["closed/kontext-pro"], deadline_s=5)
+    await run.stage.restore()
+
+
+async def failures(run: Run) -> None:
+    """As many as somebody is woken for."""
+    run.fault("runware", "task_failed", times=None)
+    await asyncio.gather(*(run.post(models=["runware/kontext-pro"]) for _ in range(5)))
+    run.stage.rehearsal.faults.reset("runware")
     await run.stage.restore()
 
 
