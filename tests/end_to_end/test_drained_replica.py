@@ -12,7 +12,7 @@ from tests.end_to_end.stage import PHOTO_URI, PROMPT
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-OPERATOR = "kx_operator"
+OPERATOR, READER = "kx_operator", "kx_reader"
 EXTRA_KEY = f"""
 [teams.operators]
 policy = "preview"
@@ -20,6 +20,10 @@ policy = "preview"
 id = "night"
 hash = "{key_hash(OPERATOR)}"
 scopes = ["admin"]
+[[teams.operators.keys]]
+id = "day"
+hash = "{key_hash(READER)}"
+scopes = ["edit", "read"]
 """
 
 
@@ -72,6 +76,6 @@ async def test_a_provider_is_drained_for_all_and_a_key_without_the_scope_drains_
     assert (code, "runware is drained" in out) == (0, True), err
     code, _, _ = await drained(field, server, "runware", "--restore")
     assert code == 0
-    code, _, err = await drained(field, server, key=KEY)
+    code, _, err = await drained(field, server, key=READER)
     assert (code, "scope" in err) == (2, True), err
     assert await ready(field, server) == 200

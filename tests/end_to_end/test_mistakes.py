@@ -78,16 +78,15 @@ async def test_a_place_that_cannot_be_used_ends_the_start_with_its_setting(what:
     assert (code, what in said, "Traceback" in err) == (2, True, False), said
 
 
+@pytest.mark.asyncio(loop_scope="session")
 @pytest.mark.parametrize("command", ["rehearse", "local"])
-def test_a_port_that_somebody_has_is_told_before_an_address_is(command: str, tmp_path: Path) -> None:
-    with closing(bound("127.0.0.1", 0)) as taken, chdir(tmp_path):
+async def test_a_port_that_somebody_has_is_told_before_an_address_is(command: str, tmp_path: Path) -> None:
+    with closing(bound("127.0.0.1", 0)) as taken:
         listen(taken)
         port = str(taken.getsockname()[1])
-        ended = CliRunner(env={"KONTEXT_CONFIG": None}).invoke(main, (command, "--port", port))
-    said = " ".join(ended.output.replace("│", " ").split())
-    assert (ended.exit_code, f"127.0.0.1:{port} cannot be listened on (Address already in use)" in said) == (2, True), (
-        said
-    )
+        code, out, err = await kontext(command, "--port", port, cwd=tmp_path)  # its server takes the logging for itself
+    said = " ".join((out + err).replace("│", " ").split())
+    assert (code, f"127.0.0.1:{port} cannot be listened on (Address already in use)" in said) == (2, True), said
     assert "http://" not in said
 
 
