@@ -9,12 +9,12 @@ and their proxies decide by names.
 """
 
 from collections.abc import Iterable
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import aiohttp
 
 from gateway.egress.errors import Refused
-from gateway.egress.targets import Target, parse_url
+from gateway.egress.targets import PORTS, parse_authority
 
 _EXPECTED = (
     "egress.proxy: expected http://HOST:PORT or http://USER:PASSWORD@HOST:PORT (https:// where the proxy itself speaks "
@@ -26,8 +26,8 @@ class ForwardProxy:
     """`direct` are the `host:port`s that are reached without it. `headers` hold its password, which its text does not
     show."""
 
-    def __init__(self, target: Target, headers: dict[str, str], direct: frozenset[str]) -> None:
-        self.url, self.authority, self.headers = target.url, target.authority, headers
+    def __init__(self, scheme: str, authority: str, headers: dict[str, str], direct: frozenset[str]) -> None:
+        self.url, self.authority, self.headers = f"{scheme}://{authority}", authority, headers
         self._direct = direct
 
     def __repr__(self) -> str:
@@ -37,14 +37,14 @@ class ForwardProxy:
     def parse(cls, text: str, direct: Iterable[str] = ()) -> "ForwardProxy":
         """Raises `ValueError` that says what was expected, and nothing of what was given."""
         scheme, _, rest = text.strip().partition("://")
-        userinfo, _, place = rest.rpartition("@")
+        userinfo, _, place = rest.removesuffix("/").rpartition("@")
         try:
-            target = parse_url(f"{scheme}://{place}")
-        except (Refused, ValueError):
+            authority = parse_authority(place)
+        except Refused:
             raise ValueError(_EXPECTED) from None
-        if target.path != "/" or urlsplit(f"{scheme}://{place}").port is None:
+        if scheme not in PORTS:
             raise ValueError(_EXPECTED)
-        return cls(target, _headers(userinfo), frozenset(direct))
+        return cls(scheme, authority, _headers(userinfo), frozenset(direct))
 
     def carries(self, authority: str) -> bool:
         return authority not in self._direct

@@ -213,8 +213,7 @@ class _Run:
         return max(self._provider.timeout_s, self._left_s())
 
     def _left_s(self) -> float:
-        elapsed_s = (self._runner.clock.now_ms() - self._record.created_ms) / 1000
-        return self._record.wish.deadline_s - elapsed_s
+        return self._record.left_s(self._runner.clock.now_ms())
 
     def _waits_for_pictures(self, call: HttpCall) -> bool:
         """A submit that could not be read from the result store was not sent, and only this run knows that: whoever

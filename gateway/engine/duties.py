@@ -4,6 +4,7 @@ broke off, and to take back what nobody confirmed."""
 import msgspec
 
 from gateway.clock import Clock
+from gateway.engine.entrance import Entrance
 from gateway.engine.following import Following
 from gateway.engine.presence import Presence
 from gateway.engine.room import Room
@@ -18,20 +19,6 @@ from gateway.state.records import EditRecord, Status
 
 CLAIM_AT_ONCE = 100
 _OPEN = (Status.QUEUED, Status.RUNNING)
-
-
-class Entrance:
-    """Acceptances under way: `begun` here, and `in_doubt` where no reply of the store said whether they took effect."""
-
-    def __init__(self) -> None:
-        self.begun: set[str] = set()
-        self.in_doubt: dict[str, EditRecord] = {}
-
-    def __repr__(self) -> str:
-        return f"Entrance({len(self.begun)} begun, {len(self.in_doubt)} in doubt)"
-
-    def __contains__(self, edit: str) -> bool:
-        return edit in self.begun or edit in self.in_doubt
 
 
 class Duties:

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from gateway.clock import Clock
 from gateway.current import Current
 from gateway.engine.crowd import Crowd
-from gateway.engine.duties import Duties, Entrance
+from gateway.engine.duties import Duties
+from gateway.engine.entrance import Entrance
 from gateway.engine.following import Following
 from gateway.engine.handover import HandOver
 from gateway.engine.health import Admitted, Health

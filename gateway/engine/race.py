@@ -197,8 +197,8 @@ class _Race:
         )
         now_ms = self._all.clock.now_ms()
         running_s = (now_ms - first.opened_ms) / 1000
-        remaining_s = record.wish.deadline_s - (now_ms - record.created_ms) / 1000
-        return second_runner(replace(record.plan, candidates=fit), first.offer, running_s, remaining_s, record.hedge)
+        left_s = record.left_s(now_ms)
+        return second_runner(replace(record.plan, candidates=fit), first.offer, running_s, left_s, record.hedge)
 
     async def _second(self) -> None:
         """Starts it, or looks again later where its provider is not well or has no place."""

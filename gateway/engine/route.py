@@ -324,9 +324,7 @@ class Route:
         return team is not None and team.accepts_risk
 
     def _remaining_s(self, record: EditRecord) -> float:
-        """Of the deadline; all of it for an edit that is only about to be accepted."""
-        now_ms = self._clock.now_ms()
-        return record.wish.deadline_s - (now_ms - (record.created_ms or now_ms)) / 1000
+        return record.left_s(self._clock.now_ms())
 
     async def _pause(self, record: EditRecord, seconds: float) -> None:
         if seconds > 0:

@@ -189,6 +189,10 @@ class EditRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
     attempts: tuple[AttemptRecord, ...] = ()
     end: End | None = None
 
+    def left_s(self, now_ms: int) -> float:
+        """Of the deadline; all of it for an edit that is only about to be accepted."""
+        return self.wish.deadline_s - (now_ms - (self.created_ms or now_ms)) / 1000
+
     def pictures_until_s(self, usual_s: float) -> float:
         """Until when the pictures of a finished edit can be fetched, in epoch seconds. `usual_s`: for how long they are
         kept whose caller named no time."""

@@ -11,7 +11,7 @@ from gateway.configuration import load
 from gateway.current import Current
 from gateway.observe import Metrics
 from gateway.reload import Reloader
-from gateway.settings import Source
+from gateway.settings import Settings, Source
 
 FILE = """\
 [server]
@@ -124,17 +124,21 @@ async def test_a_file_that_is_gone_changes_nothing(desk: Desk) -> None:
     assert "cannot be read" in (desk.current.refusal or "")
 
 
-async def test_a_defect_of_our_own_ends_no_later_reload(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = desk.current.settings
-    desk.write(offer=MAX)
-    with monkeypatch.context() as broken:
-        broken.setattr(desk.metrics, "configured", None)
-        await desk.reloader.reload()
+async def test_an_error_that_nobody_foresaw_ends_no_later_reload(desk: Desk) -> None:
+    before, failures = desk.current.settings, [RecursionError()]
+
+    def read() -> Settings:
+        if failures:
+            raise failures.pop()
+        return load(desk.path, {"KEY": "k"}, date(2026, 11, 20))
+
+    reloader = Reloader(desk.current, Source(desk.path, read), desk.metrics, SystemClock())
+    desk.write(key=OTHER_KEY)
+    await reloader.reload()
     assert "reload_failed" in (desk.current.refusal or "")
     assert desk.current.settings is before
     assert desk.count("refused") == 1
-    desk.write(key=OTHER_KEY)
-    await desk.reloader.reload()
+    await reloader.reload()
     assert set(desk.current.settings.keys) == {f"sha256:{OTHER_KEY}"} != set(before.keys)
     assert desk.current.refusal is None
 

@@ -252,4 +252,4 @@ def test_the_proxy_is_the_one_that_was_named_and_none_of_the_environments(tmp_pa
     assert loaded(tmp_path, "", HTTPS_PROXY="http://proxy:3128").proxy is None
     found = loaded(tmp_path, '[egress]\nproxy = "http://proxy:3128"').proxy
     assert found is not None
-    assert ForwardProxy.parse(found.reveal()).url == "http://proxy:3128/"
+    assert ForwardProxy.parse(found.reveal()).url == "http://proxy:3128"
